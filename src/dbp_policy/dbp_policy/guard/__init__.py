@@ -1,0 +1,1 @@
+"""The guard: the only process that commands the motors."""

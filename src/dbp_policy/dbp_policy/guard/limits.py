@@ -1,0 +1,47 @@
+"""Bounds on what may be asked of the motors: the last check of every command."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dbp_policy import go2
+from dbp_policy.pd import pd_torque
+from dbp_policy.types import JointTarget, MotorCommand, RobotState
+
+KP_MAX = 100.0
+KD_MAX = 10.0
+"""Above all gains used on this robot (stand 60-80 / 3-5) [N·m/rad], [N·m·s/rad]."""
+
+POSITION_MARGIN = 0.02
+"""The policy clips at the joint limits; the guard's bound lies just outside [rad]."""
+
+TORQUE_REACH = 1.5
+"""Torque a command may ask for, over the motor's. The runner clips at 1; a held target moves with the joint meanwhile."""
+
+
+def target_fault(target: JointTarget, state: RobotState) -> str | None:
+    """Name of the fault in a policy target, or None."""
+    values = np.concatenate([target.q_sdk, target.kp_sdk, target.kd_sdk])
+    if not (np.isfinite(values).all() and _gains_allowed(target.kp_sdk, target.kd_sdk)):
+        return "policy_invalid"
+    zero = np.zeros(12)
+    if not _within_reach(MotorCommand(target.q_sdk, zero, target.kp_sdk, target.kd_sdk, zero), state):
+        return "policy_reach"
+    return None
+
+
+def command_allowed(command: MotorCommand, state: RobotState) -> bool:
+    """Whether a command is finite and inside the bounds on position, gains and torque."""
+    values = np.concatenate([command.q, command.dq, command.kp, command.kd, command.tau])
+    return bool(np.isfinite(values).all()) and _gains_allowed(command.kp, command.kd) and _within_reach(command, state)
+
+
+def _gains_allowed(kp: np.ndarray, kd: np.ndarray) -> bool:
+    return bool(((kp >= 0.0) & (kp <= KP_MAX) & (kd >= 0.0) & (kd <= KD_MAX)).all())
+
+
+def _within_reach(command: MotorCommand, state: RobotState) -> bool:
+    """Positions inside the joint range wherever there is stiffness; torque asked for inside the motor's, with margin."""
+    inside = (command.q >= go2.Q_MIN - POSITION_MARGIN) & (command.q <= go2.Q_MAX + POSITION_MARGIN)
+    tau = pd_torque(state.q_sdk, state.dq_sdk, command.q, command.dq, command.kp, command.kd, command.tau)
+    return bool((inside | (command.kp == 0.0)).all() and (np.abs(tau) <= TORQUE_REACH * go2.TAU_MAX).all())

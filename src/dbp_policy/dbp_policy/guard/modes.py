@@ -1,0 +1,91 @@
+"""The mode machine: pure, without time or arrays; it reads requests, severities and three conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dbp_policy.guard.faults import Severity
+from dbp_policy.types import Mode, Request
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the mode machine needs to know of the world."""
+
+    severity: Severity
+    """The gravest fault present."""
+    faults: tuple[str, ...]
+    """Names of the faults present that forbid a start, for the operator."""
+    target_fresh: bool
+    """The policy's targets are arriving."""
+    motion_done: bool
+    """The motion of this mode has ended."""
+    at_rest: bool
+    """The joints hardly move."""
+
+
+class ModeMachine:
+    """Starts in damping, unlatched and not in control; only a granted request leads to motion."""
+
+    def __init__(self) -> None:
+        self.mode = Mode.DAMPING
+        self.latched = False
+        self.in_control = False
+        """Becomes true with the first granted request to stand up and stays so: from then on the guard always streams."""
+
+    def update(self, conditions: Conditions) -> None:
+        """Reacts to faults and to the end of motions; faults come before anything else."""
+        moving = self.mode != Mode.DAMPING
+        if conditions.severity >= Severity.DAMP and moving:
+            self.mode, self.latched = Mode.DAMPING, True
+        elif conditions.severity >= Severity.STAND and self.mode == Mode.POLICY:
+            self.mode = Mode.STANDING
+        elif conditions.motion_done and self.mode == Mode.STANDING_UP:
+            self.mode = Mode.STANDING
+        elif conditions.motion_done and self.mode == Mode.SITTING_DOWN:
+            self.mode = Mode.DAMPING
+
+    def stop(self) -> None:
+        """E-stop: damping, latched, from any mode."""
+        self.mode, self.latched = Mode.DAMPING, True
+
+    def request(self, request: Request, conditions: Conditions) -> str:
+        """Grants or refuses a request; returns the reason of a refusal, empty if granted."""
+        if request == Request.ESTOP:
+            self.stop()
+            return ""
+        if conditions.severity >= Severity.STAND:
+            return f"{request.name.lower()} refused: {', '.join(conditions.faults)} present"
+        if request == Request.RESET:
+            return self._reset(conditions)
+        if self.latched:
+            return f"{request.name.lower()} refused: latched, reset first"
+        return self._move(request, conditions)
+
+    def _reset(self, conditions: Conditions) -> str:
+        if not self.latched:
+            return "reset refused: nothing is latched"
+        if not conditions.at_rest:
+            return "reset refused: the joints are still moving"
+        self.latched = False
+        return ""
+
+    def _move(self, request: Request, conditions: Conditions) -> str:
+        allowed = {
+            Request.STAND_UP: (Mode.DAMPING, Mode.POLICY),
+            Request.START: (Mode.STANDING,),
+            Request.SIT_DOWN: (Mode.STANDING_UP, Mode.STANDING, Mode.POLICY),
+        }[request]
+        if self.mode not in allowed:
+            return f"{request.name.lower()} refused in mode {self.mode.name.lower()}"
+        if request == Request.START and not conditions.target_fresh:
+            return "start refused: no fresh policy target"
+        if request == Request.STAND_UP and self.mode == Mode.DAMPING and not conditions.at_rest:
+            return "stand_up refused: the joints are still moving"
+        self.mode = {
+            Request.STAND_UP: Mode.STANDING if self.mode == Mode.POLICY else Mode.STANDING_UP,
+            Request.START: Mode.POLICY,
+            Request.SIT_DOWN: Mode.SITTING_DOWN,
+        }[request]
+        self.in_control = True
+        return ""

@@ -1,0 +1,62 @@
+"""Closed-form leg kinematics of the Go2, over any leading batch shape.
+
+The formulas use slices, sums and products only and take the array module as an argument, so that the robot (numpy) and
+training (torch, differentiable) share one definition.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dbp_policy import go2
+
+_HIP = go2.HIP_ORIGIN
+_OFFSET_Y = go2.HIP_OFFSET_Y
+_L1, _L2, _FX = go2.THIGH_LENGTH, go2.CALF_LENGTH, go2.FOOT_OFFSET_X
+
+
+def foot_positions(q, xp=np):
+    """Centres of the four feet in the base frame [m].
+
+    With hip angle a about x, thigh angle b and calf angle c about y, and lengths l1, l2, the foot in the leg plane is
+        x = -l1 sin b - l2 sin(b + c) + f cos(b + c),   z = -l1 cos b - l2 cos(b + c) - f sin(b + c)
+    and the hip turns the plane (offset d along y):  y' = d cos a - z sin a,  z' = d sin a + z cos a.
+
+    Args:
+        q: Joint angles in SDK order, shape (..., 12) [rad].
+        xp: `numpy` or `torch`.
+
+    Returns:
+        Shape (..., 4, 3), legs in SDK order.
+    """
+    legs = q.reshape((*q.shape[:-1], 4, 3))
+    a, b, bc = legs[..., 0], legs[..., 1], legs[..., 1] + legs[..., 2]
+    x = -_L1 * xp.sin(b) - _L2 * xp.sin(bc) + _FX * xp.cos(bc)
+    z = -_L1 * xp.cos(b) - _L2 * xp.cos(bc) - _FX * xp.sin(bc)
+    d, hip = (_OFFSET_Y, _HIP) if xp is np else (xp.asarray(_OFFSET_Y, dtype=q.dtype), xp.asarray(_HIP, dtype=q.dtype))
+    y_base = d * xp.cos(a) - z * xp.sin(a)
+    z_base = d * xp.sin(a) + z * xp.cos(a)
+    return xp.stack([x, y_base, z_base], -1) + hip
+
+
+def foot_jacobians(q: np.ndarray) -> np.ndarray:
+    """d(foot position)/d(the leg's own three joints) in the base frame, shape (..., 12) to (..., 4, 3, 3) [m/rad]."""
+    legs = q.reshape((*q.shape[:-1], 4, 3))
+    a, b, bc = legs[..., 0], legs[..., 1], legs[..., 1] + legs[..., 2]
+    sa, ca = np.sin(a), np.cos(a)
+    z = -_L1 * np.cos(b) - _L2 * np.cos(bc) - _FX * np.sin(bc)
+    dx_c = -_L2 * np.cos(bc) - _FX * np.sin(bc)
+    dz_c = _L2 * np.sin(bc) - _FX * np.cos(bc)
+    dx_b, dz_b = dx_c - _L1 * np.cos(b), dz_c + _L1 * np.sin(b)
+    zero = np.zeros_like(a)
+    rows = [
+        [zero, dx_b, dx_c],
+        [-_OFFSET_Y * sa - z * ca, -dz_b * sa, -dz_c * sa],
+        [_OFFSET_Y * ca - z * sa, dz_b * ca, dz_c * ca],
+    ]
+    return np.stack([np.stack(row, -1) for row in rows], -2)
+
+
+def foot_velocities(q: np.ndarray, dq: np.ndarray) -> np.ndarray:
+    """Velocities of the feet relative to the base, in the base frame, shape (..., 4, 3) [m/s]."""
+    return (foot_jacobians(q) @ dq.reshape((*dq.shape[:-1], 4, 3, 1)))[..., 0]

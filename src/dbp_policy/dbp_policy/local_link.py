@@ -1,0 +1,171 @@
+"""Datagrams between the guard, the policy node and operator tools on one host: Unix sockets, fixed binary records.
+
+The guard owns `guard.sock` and takes targets and requests there; the policy node owns `policy.sock` and takes states.
+Times are CLOCK_MONOTONIC, which all processes of a host share.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from dbp_policy.types import GuardStatus, JointTarget, Mode, OperatorRequest, Request, RobotState
+
+_HEADER = struct.Struct("<4sB3x")
+_STATE, _TARGET, _REQUEST, _STATUS = b"DBPs", b"DBPt", b"DBPr", b"DBPg"
+_VERSION = 1
+
+_STATE_DTYPE = np.dtype(
+    [
+        ("tick_ms", "<i8"),
+        ("stamp", "<f8"),
+        *((name, "<f8", 12) for name in ("q_sdk", "dq_sdk", "tau_sdk", "temperature_sdk")),
+        ("quat_wxyz", "<f8", 4),
+        ("gyro_body", "<f8", 3),
+        ("acc_body", "<f8", 3),
+        ("foot_force", "<f8", 4),
+        ("battery_soc", "<f8"),
+        ("battery_v", "<f8"),
+        ("remote", "V40"),
+    ]
+)
+_TARGET_DTYPE = np.dtype(
+    [
+        ("sequence", "<i8"),
+        ("stamp", "<f8"),
+        ("state_tick_ms", "<i8"),
+        *((name, "<f8", 12) for name in ("q_sdk", "kp_sdk", "kd_sdk")),
+    ]
+)
+_STATUS_STRUCT = struct.Struct("<B3?2I160s160s")
+_REQUEST_STRUCT = struct.Struct("<Bd")
+
+MAX_DATAGRAM = 4096
+Message = RobotState | JointTarget | OperatorRequest | GuardStatus
+
+
+def encode(message: Message, status: GuardStatus | None = None) -> bytes:
+    """Bytes of a message; a `RobotState` travels with the guard's status."""
+    if isinstance(message, RobotState):
+        head, body = _STATE, _pack_status(status or GuardStatus()) + _pack(message, _STATE_DTYPE)
+    elif isinstance(message, JointTarget):
+        head, body = _TARGET, _pack(message, _TARGET_DTYPE)
+    elif isinstance(message, OperatorRequest):
+        head, body = _REQUEST, _REQUEST_STRUCT.pack(message.request, message.stamp)
+    else:
+        head, body = _STATUS, _pack_status(message)
+    return _HEADER.pack(head, _VERSION) + body
+
+
+def decode(data: bytes) -> tuple[Message, GuardStatus | None] | None:
+    """The message in a datagram, with the status that came with a state; None for anything malformed."""
+    try:
+        head, version = _HEADER.unpack_from(data)
+        body = memoryview(data)[_HEADER.size :]
+        if version != _VERSION:
+            return None
+        if head == _STATE:
+            status, rest = _unpack_status(body[: _STATUS_STRUCT.size]), body[_STATUS_STRUCT.size :]
+            return RobotState(**_unpack(rest, _STATE_DTYPE)), status
+        if head == _TARGET:
+            return JointTarget(**_unpack(body, _TARGET_DTYPE)), None
+        if head == _REQUEST:
+            request, stamp = _REQUEST_STRUCT.unpack(body)
+            return OperatorRequest(Request(request), stamp), None
+        if head == _STATUS:
+            return _unpack_status(body), None
+    except (struct.error, ValueError):
+        return None
+    return None
+
+
+def _pack(message, dtype: np.dtype) -> bytes:
+    return np.array(tuple(getattr(message, name) for name in dtype.names), dtype=dtype).tobytes()
+
+
+def _unpack(body, dtype: np.dtype) -> dict:
+    if len(body) != dtype.itemsize:
+        raise ValueError(f"expected {dtype.itemsize} bytes, got {len(body)}")
+    values = np.frombuffer(body, dtype=dtype, count=1)[0]
+    return {
+        name: values[name] if dtype[name].subdtype else bytes(values[name]) if dtype[name].kind == "V" else values[name].item()
+        for name in dtype.names
+    }
+
+
+def _pack_status(s: GuardStatus) -> bytes:
+    texts = (",".join(s.faults).encode()[:160], s.refusal.encode()[:160])
+    return _STATUS_STRUCT.pack(s.mode, s.in_control, s.latched, s.zero_velocity, s.requests_seen, s.overruns, *texts)
+
+
+def _unpack_status(body) -> GuardStatus:
+    mode, in_control, latched, zero_velocity, seen, overruns, faults, refusal = _STATUS_STRUCT.unpack(body)
+    names = faults.rstrip(b"\0").decode(errors="replace")
+    return GuardStatus(
+        mode=Mode(mode),
+        in_control=in_control,
+        latched=latched,
+        zero_velocity=zero_velocity,
+        faults=tuple(names.split(",")) if names else (),
+        refusal=refusal.rstrip(b"\0").decode(errors="replace"),
+        requests_seen=seen,
+        overruns=overruns,
+    )
+
+
+class Link:
+    """One end of the local link.
+
+    Args:
+        folder: Where the stack's sockets lie (`paths.runtime_dir`).
+        name: Name of this end's socket file, or None for an anonymous end that can ask and be answered.
+    """
+
+    def __init__(self, folder: Path, name: str | None = None) -> None:
+        self._folder = folder
+        self._path = str(folder / name) if name else None
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        if self._path:
+            if os.path.exists(self._path):
+                os.unlink(self._path)
+            self._socket.bind(self._path)
+        else:
+            self._socket.bind("")
+        self._socket.setblocking(False)
+
+    def send(self, data: bytes, to: str | bytes) -> bool:
+        """Sends to the end `to` (a socket name in the folder, or a sender's address); False if nobody takes it now."""
+        address = to if isinstance(to, bytes) else str(self._folder / to)
+        try:
+            self._socket.sendto(data, address)
+            return True
+        except OSError:
+            return False
+
+    def receive(self) -> list[tuple[Message, GuardStatus | None, bytes | str | None]]:
+        """All messages waiting, oldest first, each with its sender's address; malformed datagrams are dropped."""
+        messages = []
+        while True:
+            try:
+                data, sender = self._socket.recvfrom(MAX_DATAGRAM)
+            except BlockingIOError:
+                return messages
+            decoded = decode(data)
+            if decoded is not None:
+                messages.append((*decoded, sender))
+
+    def wait(self, timeout: float) -> bool:
+        """Sleeps until a message waits or `timeout` seconds have passed; True if one waits."""
+        readable, _, _ = select.select([self._socket], [], [], timeout)
+        return bool(readable)
+
+    def close(self) -> None:
+        """Closes the socket and removes its file."""
+        self._socket.close()
+        if self._path and os.path.exists(self._path):
+            os.unlink(self._path)

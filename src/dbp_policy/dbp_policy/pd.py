@@ -1,0 +1,49 @@
+"""The one PD law of a joint motor, with the motor's limits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dbp_policy import go2
+
+
+def pd_torque(
+    q: np.ndarray,
+    dq: np.ndarray,
+    q_target: np.ndarray,
+    dq_target: np.ndarray,
+    kp: np.ndarray,
+    kd: np.ndarray,
+    tau_ff: np.ndarray,
+) -> np.ndarray:
+    """Torque a motor is asked for [N·m]: tau = kp (q* - q) + kd (dq* - dq) + tau_ff. Any common shape (..., 12)."""
+    return kp * (q_target - q) + kd * (dq_target - dq) + tau_ff
+
+
+def limit_torque(
+    tau: np.ndarray, dq: np.ndarray, tau_max: np.ndarray = go2.TAU_MAX, dq_max: np.ndarray = go2.DQ_MAX
+) -> np.ndarray:
+    """Torque a motor can give at speed `dq` [N·m].
+
+    A DC motor behind a voltage limit: full torque up to standstill speed, then falling linearly to none at the no-load
+    speed; braking against the motion always has the full torque. The corner lies at half the no-load speed, which keeps
+    the full torque over all speeds a walking Go2 uses (an assumption: Unitree publishes only the end points).
+    """
+    share = 2.0 * (1.0 - np.abs(dq) / dq_max)
+    driving = tau_max * np.clip(share, 0.0, 1.0)
+    upper = np.where(dq > 0.0, driving, tau_max)
+    lower = np.where(dq < 0.0, -driving, -tau_max)
+    return np.clip(tau, lower, upper)
+
+
+def clip_to_reach(
+    q_target: np.ndarray, q: np.ndarray, dq: np.ndarray, kp: np.ndarray, kd: np.ndarray
+) -> np.ndarray:
+    """The target nearest to `q_target` inside the joint limits for which |kp (q* - q) - kd dq| <= tau_max [rad].
+
+    Where limits and torque reach exclude each other the joint limits win.
+    """
+    stiffness = np.maximum(kp, 1e-6)
+    low = q + (kd * dq - go2.TAU_MAX) / stiffness
+    high = q + (kd * dq + go2.TAU_MAX) / stiffness
+    return np.clip(np.clip(q_target, low, high), go2.Q_MIN, go2.Q_MAX)

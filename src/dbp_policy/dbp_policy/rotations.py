@@ -1,0 +1,57 @@
+"""Quaternions (w, x, y, z; body to world) and vectors, over any leading batch shape."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def gravity_in_body(quat_wxyz):
+    """Unit vector of gravity in the body frame, R(q)^T (0, 0, -1). Shape (..., 4) to (..., 3).
+
+    Written with slices and products only, so that it serves numpy arrays and torch tensors alike; the caller stacks.
+
+    Returns:
+        The three components as a tuple of arrays of shape (..., 1).
+    """
+    w, x, y, z = (quat_wxyz[..., i : i + 1] for i in range(4))
+    return (-2.0 * (x * z - w * y), -2.0 * (y * z + w * x), 2.0 * (x * x + y * y) - 1.0)
+
+
+def gravity_body(quat_wxyz: np.ndarray) -> np.ndarray:
+    """`gravity_in_body` as one numpy array of shape (..., 3)."""
+    return np.concatenate(gravity_in_body(quat_wxyz), axis=-1)
+
+
+def tilt(quat_wxyz: np.ndarray) -> float:
+    """Angle between the body's z axis and the vertical [rad], NaN for a NaN quaternion."""
+    return float(np.arccos(np.clip(-gravity_body(quat_wxyz)[..., 2], -1.0, 1.0)))
+
+
+def rotation_matrix(quat_wxyz: np.ndarray) -> np.ndarray:
+    """R with v_world = R v_body. Shape (4,) to (3, 3)."""
+    w, x, y, z = quat_wxyz
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def yaw(quat_wxyz: np.ndarray) -> float:
+    """Heading [rad], positive counter-clockwise, the z angle of the z-y-x convention."""
+    w, x, y, z = quat_wxyz
+    return float(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
+
+
+def rpy(quat_wxyz: np.ndarray) -> np.ndarray:
+    """Roll, pitch, yaw [rad] of the z-y-x convention, shape (3,)."""
+    w, x, y, z = quat_wxyz
+    return np.array(
+        [
+            np.arctan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y)),
+            np.arcsin(np.clip(2.0 * (w * y - z * x), -1.0, 1.0)),
+            yaw(quat_wxyz),
+        ]
+    )
