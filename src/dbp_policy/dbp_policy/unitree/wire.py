@@ -1,0 +1,254 @@
+"""`rt/lowstate` and `rt/lowcmd`: between the bytes on DDS and the guard's records, without a Python object per field.
+
+Each direction exists twice, because the MuJoCo robot speaks the same wire from the other end. Fields, order and types
+are those of the IDL (unitree_sdk2_python, unitree_sdk2py/idl/unitree_go/msg/dds_).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dbp_policy import go2
+from dbp_policy.types import MotorCommand, RobotState
+from dbp_policy.unitree.layout import Layout, WireError
+
+LOWSTATE_TOPIC = "rt/lowstate"
+LOWCMD_TOPIC = "rt/lowcmd"
+
+HEAD = (0xFE, 0xEF)
+LEVEL_LOW = 0xFF
+"""`level_flag` of motor-level control (0xEE is the sport level) (unitree_sdk2_python, unitree_legged_const.py)."""
+MODE_STOP, MODE_SERVO = 0x00, 0x01
+"""A motor's `mode`: no current, or field-oriented control of q, dq, tau (unitree_sdk2_python, go2_stand_example.py)."""
+POS_STOP_F, VEL_STOP_F = 2.146e9, 16000.0
+"""q and dq of a motor that is to be left alone (unitree_sdk2_python, unitree_legged_const.py)."""
+
+_START = [
+    ("head", "u1", 2),
+    ("level_flag", "u1"),
+    ("frame_reserve", "u1"),
+    ("sn", "<u4", 2),
+    ("version", "<u4", 2),
+    ("bandwidth", "<u2"),
+]
+_MOTOR_CMD = [(n, "<f4") for n in ("q", "dq", "tau", "kp", "kd")]
+_MOTOR_STATE = [(n, "<f4") for n in ("q", "dq", "ddq", "tau_est", "q_raw", "dq_raw", "ddq_raw")]
+_IMU_STATE = [("quaternion", "<f4", 4), ("gyroscope", "<f4", 3), ("accelerometer", "<f4", 3), ("rpy", "<f4", 3)]
+_BMS_STATE = [
+    *((n, "u1") for n in ("version_high", "version_low", "status", "soc")),
+    ("current", "<i4"),
+    ("cycle", "<u2"),
+    ("bq_ntc", "u1", 2),
+    ("mcu_ntc", "u1", 2),
+    ("cell_vol", "<u2", 15),
+]
+
+
+def _aligned(fields: list, *shape: int) -> np.dtype:
+    return np.dtype((np.dtype(fields, align=True), shape))
+
+
+LOWSTATE = Layout(
+    "rt/lowstate",
+    [
+        *_START,
+        ("imu_state", _aligned([*_IMU_STATE, ("temperature", "u1")])),
+        (
+            "motor_state",
+            _aligned(
+                [("mode", "u1"), *_MOTOR_STATE, ("temperature", "u1"), ("lost", "<u4"), ("reserve", "<u4", 2)],
+                go2.NUM_MOTOR_SLOTS,
+            ),
+        ),
+        ("bms_state", _aligned(_BMS_STATE)),
+        ("foot_force", "<i2", 4),
+        ("foot_force_est", "<i2", 4),
+        ("tick", "<u4"),
+        ("wireless_remote", "u1", 40),
+        ("bit_flag", "u1"),
+        ("adc_reel", "<f4"),
+        ("temperature_ntc1", "u1"),
+        ("temperature_ntc2", "u1"),
+        ("power_v", "<f4"),
+        ("power_a", "<f4"),
+        ("fan_frequency", "<u2", 4),
+        ("reserve", "<u4"),
+        ("crc", "<u4"),
+    ],
+)
+
+LOWCMD = Layout(
+    "rt/lowcmd",
+    [
+        *_START,
+        ("motor_cmd", _aligned([("mode", "u1"), *_MOTOR_CMD, ("reserve", "<u4", 3)], go2.NUM_MOTOR_SLOTS)),
+        ("bms_cmd", _aligned([("off", "u1"), ("reserve", "u1", 3)])),
+        ("wireless_remote", "u1", 40),
+        ("led", "u1", 12),
+        ("fan", "u1", 2),
+        ("gpio", "u1"),
+        ("reserve", "<u4"),
+        ("crc", "<u4"),
+    ],
+)
+
+# rt/lowstate ---------------------------------------------------------------------------------------------------------
+
+_JOINTS = range(go2.NUM_JOINTS)
+_STATE_FLOATS = LOWSTATE.positions(
+    *(f"motor_state.{i}.{name}" for name in ("q", "dq", "tau_est") for i in _JOINTS),
+    *(f"imu_state.quaternion.{i}" for i in range(4)),
+    *(f"imu_state.gyroscope.{i}" for i in range(3)),
+    *(f"imu_state.accelerometer.{i}" for i in range(3)),
+    "power_v",
+)
+_STATE_INTS = LOWSTATE.positions(  # as int16
+    *(f"motor_state.{i}.temperature" for i in _JOINTS),
+    *(f"foot_force.{i}" for i in range(4)),
+    "bms_state.soc",
+    width=2,
+)
+_STATE_REMOTE = LOWSTATE.positions(*(f"wireless_remote.{i}" for i in range(40)), width=1)
+_STATE_TICK = LOWSTATE.positions("tick")[0]
+_STATE_PLAN = LOWSTATE.plan(np.concatenate((_STATE_FLOATS, _STATE_INTS)))
+
+
+def decode_lowstate(cdr: bytes, stamp: float) -> RobotState:
+    """What the robot says, from a CDR payload.
+
+    Args:
+        cdr: The payload with its encapsulation header, 1180 bytes.
+        stamp: When it was received, monotonic [s].
+
+    Raises:
+        WireError: Length, encoding or CRC is wrong. Values are not judged here: they may be NaN.
+    """
+    numbers = LOWSTATE.gather(cdr, _STATE_PLAN)
+    floats = numbers[: _STATE_FLOATS.size].view("<f4").astype(float)
+    ints = numbers[_STATE_FLOATS.size :].view("<i2").astype(float)
+    return RobotState(
+        tick_ms=int.from_bytes(cdr[_STATE_TICK : _STATE_TICK + 4], "little"),
+        stamp=stamp,
+        q_sdk=floats[0:12],
+        dq_sdk=floats[12:24],
+        tau_sdk=floats[24:36],
+        temperature_sdk=ints[0:12],
+        quat_wxyz=floats[36:40],
+        gyro_body=floats[40:43],
+        acc_body=floats[43:46],
+        foot_force=ints[12:16],
+        battery_soc=ints.item(16),
+        battery_v=floats.item(46),
+        remote=cdr[_STATE_REMOTE[0] : _STATE_REMOTE[0] + 40],
+    )
+
+
+def lowstate_record(state: RobotState) -> np.ndarray:
+    """A lowstate with all its fields by name, so that a simulator can add what `RobotState` does not carry.
+
+    `LOWSTATE.to_cdr` makes the payload of it. Numbers too large for their integer field are held at its ends.
+    """
+    record = LOWSTATE.blank()
+    record["head"] = HEAD
+    record["level_flag"] = LEVEL_LOW
+    record["tick"] = state.tick_ms % 2**32
+    motors = record["motor_state"][: go2.NUM_JOINTS]
+    motors["mode"] = MODE_SERVO
+    motors["q"], motors["dq"], motors["tau_est"] = state.q_sdk, state.dq_sdk, state.tau_sdk
+    motors["temperature"] = np.clip(np.rint(state.temperature_sdk), 0, 255)
+    imu = record["imu_state"]
+    imu["quaternion"], imu["gyroscope"], imu["accelerometer"] = state.quat_wxyz, state.gyro_body, state.acc_body
+    imu["rpy"] = _roll_pitch_yaw(state.quat_wxyz)
+    record["foot_force"] = np.clip(np.rint(state.foot_force), -(2**15), 2**15 - 1)
+    record["bms_state"]["soc"] = np.clip(np.rint(state.battery_soc), 0, 255)
+    record["power_v"] = state.battery_v
+    record["wireless_remote"] = np.frombuffer(state.remote, np.uint8)
+    return record
+
+
+def encode_lowstate(state: RobotState) -> bytes:
+    """CDR payload of a robot's state, 1180 bytes with CRC; its `stamp` does not travel."""
+    return LOWSTATE.to_cdr(lowstate_record(state))
+
+
+def _roll_pitch_yaw(quat_wxyz: np.ndarray) -> tuple[float, float, float]:
+    """Roll, pitch, yaw [rad] about x, y', z'' as R = Rz(yaw) Ry(pitch) Rx(roll)."""
+    w, x, y, z = quat_wxyz
+    roll = np.arctan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y))
+    pitch = np.arcsin(np.clip(2.0 * (w * y - z * x), -1.0, 1.0))
+    yaw = np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+    return roll, pitch, yaw
+
+
+# rt/lowcmd -----------------------------------------------------------------------------------------------------------
+
+_COMMAND_SHAPE = (len(_MOTOR_CMD), go2.NUM_JOINTS)
+
+
+def _lowcmd_template() -> np.ndarray:
+    """A lowcmd that commands nothing, as 32-bit words: what the SDK's examples send to every slot they do not use."""
+    record = LOWCMD.blank()
+    record["head"] = HEAD
+    record["level_flag"] = LEVEL_LOW
+    record["motor_cmd"]["mode"] = MODE_SERVO
+    record["motor_cmd"]["q"] = POS_STOP_F
+    record["motor_cmd"]["dq"] = VEL_STOP_F
+    return np.frombuffer(LOWCMD.to_cdr(record), "<f4")
+
+
+# A payload is one gather from (template words | command words): only the 60 numbers of the twelve motors can ever differ
+# from the idle message.
+_TEMPLATE = _lowcmd_template()
+_TEMPLATE.setflags(write=False)
+_COMMAND_POSITIONS = LOWCMD.positions(*(f"motor_cmd.{i}.{name}" for name, _ in _MOTOR_CMD for i in _JOINTS))
+_GATHER = np.arange(_TEMPLATE.size)
+_GATHER[_COMMAND_POSITIONS[::4] // 4] = _TEMPLATE.size + np.arange(np.prod(_COMMAND_SHAPE))
+_ZEROS = np.zeros(np.prod(_COMMAND_SHAPE), np.float32)
+
+
+def encode_lowcmd(command: MotorCommand) -> bytes:
+    """CDR payload of a command to the twelve motors, 812 bytes with CRC.
+
+    Slots 0..11 are servoed (mode 0x01), 12..19 idle as in the SDK's examples (mode 0x01, PosStopF, VelStopF, no gain,
+    no torque); everything else is constant.
+
+    Raises:
+        WireError: A value is not finite as float32, or an array's shape is not (12,).
+    """
+    try:
+        values = np.array((command.q, command.dq, command.tau, command.kp, command.kd), np.float32)
+    except ValueError:
+        values = np.empty(0)
+    if values.shape != _COMMAND_SHAPE:
+        shapes = [np.shape(v) for v in (command.q, command.dq, command.tau, command.kp, command.kd)]
+        raise WireError(f"rt/lowcmd: expected q, dq, tau, kp, kd of shape (12,), got {shapes}")
+    values = values.ravel()
+    if not values @ _ZEROS == 0.0:  # 0 * NaN and 0 * inf are NaN
+        raise WireError(f"rt/lowcmd: expected finite values, got {values[~np.isfinite(values)][:3].tolist()}")
+    words = np.concatenate((_TEMPLATE, values)).take(_GATHER)
+    words.view("<u4")[-1] = LOWCMD.crc(words.view(np.uint8))
+    return words.tobytes()
+
+
+def decode_lowcmd(cdr: bytes) -> MotorCommand:
+    """What a controller asks of the motors 0..11, if it is a command a Go2 would take.
+
+    A motor whose mode is not 0x01 makes no torque: its kp, kd and tau come out as 0.
+
+    Raises:
+        WireError: Length, encoding, CRC, head or level flag is wrong.
+    """
+    record = LOWCMD.to_record(cdr)
+    if tuple(record["head"]) != HEAD:
+        raise WireError(f"rt/lowcmd: expected head FE EF, got {record['head'].tobytes().hex(' ').upper()}")
+    if record["level_flag"] != LEVEL_LOW:
+        raise WireError(f"rt/lowcmd: expected level_flag 0xFF, got 0x{int(record['level_flag']):02X}")
+    motors = record["motor_cmd"][: go2.NUM_JOINTS]
+    servo = motors["mode"] == MODE_SERVO
+    return MotorCommand(
+        q=motors["q"].astype(float),
+        dq=motors["dq"].astype(float),
+        kp=np.where(servo, motors["kp"], 0.0),
+        kd=np.where(servo, motors["kd"], 0.0),
+        tau=np.where(servo, motors["tau"], 0.0),
+    )
