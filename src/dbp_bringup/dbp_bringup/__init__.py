@@ -1,0 +1,1 @@
+"""Starting the stack: the MuJoCo robot, the processes, teleop, validation and benches."""

@@ -1,0 +1,29 @@
+"""Installs dbp_bringup and its launch files into share/dbp_bringup/launch."""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+setup(
+    name="dbp_bringup",
+    version="0.1.0",
+    packages=find_packages(include=["dbp_bringup", "dbp_bringup.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["resource/dbp_bringup"]),
+        ("share/dbp_bringup", ["package.xml"]),
+        ("share/dbp_bringup/launch", sorted(glob("launch/*.launch.py"))),
+    ],
+    entry_points={
+        "console_scripts": [
+            "go2_robot = dbp_bringup.robot.process:main",
+            "sim = dbp_bringup.sim:main",
+            "real = dbp_bringup.real:main",
+            "teleop = dbp_bringup.teleop:main",
+            "validate = dbp_bringup.validate:main",
+            "bench = dbp_bringup.bench.__main__:main",
+        ],
+    },
+    install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},  # without it `colcon test` runs unittest, finds nothing and says "passed"
+    zip_safe=False,
+)

@@ -1,0 +1,1 @@
+"""Training: tasks, algorithms, evaluation and export of policies."""

@@ -1,0 +1,1 @@
+"""The tasks a policy is trained on."""
