@@ -45,6 +45,7 @@ _TARGET_DTYPE = np.dtype(
 _STATUS_STRUCT = struct.Struct("<B3?2I160s160s")
 _REQUEST_STRUCT = struct.Struct("<Bd")
 
+GUARD_SOCKET, POLICY_SOCKET = "guard.sock", "policy.sock"
 MAX_DATAGRAM = 4096
 Message = RobotState | JointTarget | OperatorRequest | GuardStatus
 

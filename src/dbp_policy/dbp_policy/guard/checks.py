@@ -29,6 +29,9 @@ JOINT_LIMIT_MARGIN = 0.05
 DQ_FAULT = np.where(np.arange(12) % 3 == 2, 20.07, 30.1)
 """Joint speed that no motor of a Go2 reaches [rad/s] (the faster of the published limits)."""
 
+LYING_CALF = -2.2
+"""Between the calf angle of standing (-1.5) and of lying (-2.65) [rad]."""
+
 MOTOR_HOT = 70.0
 """[°C], the warning threshold that deployments on this robot use."""
 
@@ -129,3 +132,8 @@ def state_faults(state: RobotState) -> Iterator[str]:
         yield "motor_hot"
     if not state.battery_soc >= BATTERY_LOW:
         yield "battery_low"
+
+
+def is_lying(state: RobotState) -> bool:
+    """Whether the legs are folded as on a robot that lies: every calf bent further than standing or walking bends it."""
+    return bool((state.q_sdk[2::3] < LYING_CALF).all())

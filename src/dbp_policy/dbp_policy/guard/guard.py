@@ -105,6 +105,11 @@ class Guard:
     def mode(self) -> Mode:
         return self._modes.mode
 
+    @property
+    def in_control(self) -> bool:
+        """The guard has been given control and streams commands."""
+        return self._modes.in_control
+
     def _watch(self, states: Sequence[RobotState], targets: Sequence[JointTarget], now: float) -> list[str]:
         """Updates the watches; the faults present."""
         previous = self._lowstate.state

@@ -1,0 +1,45 @@
+"""`./dbp estop`: presses the software stop of the running stack, or resets it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from dbp_policy import paths
+from dbp_policy.errors import DbpError, run_main
+from dbp_policy.operator import ask_guard
+from dbp_policy.types import Request
+
+
+@dataclass(frozen=True)
+class Args:
+    """Damps the robot at once and latches; with --reset, releases the latch (the robot stays damped).
+
+    A software protective stop, not an emergency stop: that is the robot's battery switch.
+    """
+
+    reset: bool = False
+    """Release the latch, once the robot is at rest and no fault is present."""
+    runtime_dir: Path = field(default_factory=paths.runtime_dir)
+    """Folder of the stack's local sockets."""
+
+
+def main() -> int:
+    """Console entry point."""
+
+    def body() -> int:
+        args = tyro.cli(Args, prog="dbp estop")
+        status = ask_guard(args.runtime_dir, Request.RESET if args.reset else Request.ESTOP)
+        if status.refusal:
+            raise DbpError(status.refusal)
+        print(f"{'released' if args.reset else 'stopped'}: mode {status.mode.name.lower()}, latched {status.latched}")
+        return 0
+
+    return run_main(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

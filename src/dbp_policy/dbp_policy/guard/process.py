@@ -1,0 +1,157 @@
+"""The guard's process: Unitree's DDS on one side, the local link on the other, one step every 2 ms in between."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from dbp_policy import go2, local_link, paths
+from dbp_policy.clock import Ticker, now, prepare_realtime
+from dbp_policy.errors import DbpError, run_main
+from dbp_policy.guard.checks import is_lying
+from dbp_policy.guard.guard import Guard
+from dbp_policy.types import JointTarget, OperatorRequest, RobotState, damping_command
+from dbp_policy.unitree import interfaces, network, sdk, wire
+from dbp_policy.unitree.channels import Participant
+from dbp_policy.unitree.motion_switcher import MotionSwitcherClient
+
+_PERIOD = 1.0 / go2.LOWSTATE_HZ
+_PRIORITY = 60
+_SHUTDOWN_DAMPING = 1.0
+"""How long damping is streamed before the process ends [s]; a fold from standing takes less."""
+
+
+@dataclass(frozen=True)
+class Args:
+    """The independent guard: the only process that writes rt/lowcmd."""
+
+    network_interface: str = "lo"
+    """Network interface that leads to the robot."""
+    domain: int = network.SIMULATION_DOMAIN
+    """DDS domain: 0 is the real robot, anything else a simulated one."""
+    release_sport_mode: bool = True
+    """Release the robot's own motion service before taking control; refused unless the robot lies down."""
+    runtime_dir: Path = field(default_factory=paths.runtime_dir)
+    """Folder of the local sockets."""
+
+
+class GuardProcess:
+    """Wires a `Guard` to the robot and to the policy node.
+
+    Raises:
+        DbpError: The network is not allowed, no robot answers, or its sport mode cannot be released.
+    """
+
+    def __init__(self, args: Args) -> None:
+        network.check_robot_network(
+            args.network_interface, args.domain, interfaces.list_interfaces(), dds_version=sdk.dds_version()
+        )
+        self._guard = Guard(_PERIOD)
+        self._link = local_link.Link(args.runtime_dir, local_link.GUARD_SOCKET)
+        self._participant = Participant(args.network_interface, args.domain)
+        self._reader = self._participant.reader(wire.LOWSTATE_TOPIC)
+        self._writer = self._participant.writer(wire.LOWCMD_TOPIC)
+        self._stopping = threading.Event()
+        self._bad_lowstates = 0
+
+    def stop(self, *_) -> None:
+        """Asks the loop to end; safe to call from a signal handler."""
+        self._stopping.set()
+
+    def take_over(self, release: bool) -> None:
+        """Waits for a robot, and for its own motion service to let go of the motors."""
+        state = self._first_state()
+        client = MotionSwitcherClient(self._participant)
+        while (active := client.check()) and not self._stopping.is_set():
+            if not release:
+                raise DbpError(f"expected the robot's motion service to be released, got {active!r} active")
+            if not is_lying(state):
+                raise DbpError(f"expected a lying robot before {active!r} is released, got one on its legs: lay it down")
+            client.release()
+            print(f"guard: released sport mode {active!r}", flush=True)
+            self._stopping.wait(0.2)
+
+    def run(self) -> None:
+        """Steps the guard until asked to stop, and damps before it returns, whatever the reason."""
+        ticker = Ticker(_PERIOD)
+        try:
+            while not self._stopping.is_set():
+                self._step()
+                ticker.sleep()
+        finally:
+            self._damp()
+            self._link.close()
+
+    def _step(self) -> None:
+        targets: list[JointTarget] = []
+        requests: list[OperatorRequest] = []
+        askers = []
+        for message, _, sender in self._link.receive():
+            if isinstance(message, JointTarget):
+                targets.append(message)
+            elif isinstance(message, OperatorRequest):
+                requests.append(message)
+                askers.append(sender)
+        output = self._guard.step(self._states(), targets, requests, now())
+        if output.command is not None:
+            self._writer.write(wire.encode_lowcmd(output.command))
+        if output.state is not None:
+            self._link.send(local_link.encode(output.state, output.status), local_link.POLICY_SOCKET)
+        for asker in askers:
+            self._link.send(local_link.encode(output.status), asker)
+
+    def _states(self) -> list[RobotState]:
+        states = []
+        for payload in self._reader.take():
+            try:
+                states.append(wire.decode_lowstate(payload, now()))
+            except wire.WireError:
+                self._bad_lowstates += 1
+        return states
+
+    def _first_state(self) -> RobotState:
+        waited = 0.0
+        while not self._stopping.is_set():
+            if states := self._states():
+                return states[-1]
+            self._stopping.wait(0.05)
+            waited += 0.05
+            if abs(waited % 5.0 - 2.5) < 0.02:
+                print("guard: waiting for rt/lowstate (is the robot on, and the interface the right one?)", flush=True)
+        raise KeyboardInterrupt
+
+    def _damp(self) -> None:
+        if not self._guard.in_control:
+            return
+        payload = wire.encode_lowcmd(damping_command())
+        ticker = Ticker(_PERIOD)
+        end = now() + _SHUTDOWN_DAMPING
+        while now() < end:
+            self._writer.write(payload)
+            ticker.sleep()
+
+
+def main() -> int:
+    """Console entry point."""
+
+    def body() -> int:
+        args = tyro.cli(Args, prog="guard")
+        process = GuardProcess(args)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, process.stop)
+        process.take_over(args.release_sport_mode)
+        realtime = prepare_realtime(_PRIORITY, collect_garbage=False)
+        print(f"guard: ready ({'real-time priority' if realtime else 'no real-time priority'})", flush=True)
+        process.run()
+        return 0
+
+    return run_main(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The policy side of the control loop: estimate on every lowstate, a joint target every policy period. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dbp_policy import go2
+from dbp_policy.estimator import Estimate, Estimator
+from dbp_policy.runner import Runner
+from dbp_policy.types import GuardStatus, JointTarget, Mode, RobotState
+
+LATE_MS = 5
+"""A policy tick that answers a lowstate this much after the one it was due at is late [ms]."""
+
+
+class PolicyLoop:
+    """Runs estimator and policy on the stream of lowstates, on the robot's own millisecond counter.
+
+    Args:
+        runner: The policy.
+        velocity_command: Gives the command vx, vy, wz for a time `now`; asked once per policy tick.
+    """
+
+    def __init__(self, runner: Runner, velocity_command: Callable[[float], np.ndarray]) -> None:
+        self._runner = runner
+        self._velocity_command = velocity_command
+        self._estimator = Estimator()
+        self._period_ms = round(1000.0 / runner.contract.rate_hz)
+        self._due_ms: int | None = None
+        self._mode = Mode.DAMPING
+        self.estimate: Estimate | None = None
+        self.command = np.zeros(3)
+        """The velocity command of the last policy tick."""
+        self.ticks = 0
+        self.late_ticks = 0
+
+    def on_state(self, state: RobotState, status: GuardStatus, now: float) -> JointTarget | None:
+        """Takes one lowstate; returns a target if a policy tick was due.
+
+        Outside the guard's policy mode the policy runs all the same, with zero command, so that its targets are fresh
+        when the operator starts it; it begins a new episode when the mode is entered.
+        """
+        self.estimate = self._estimator.update(state)
+        if status.mode == Mode.POLICY != self._mode:
+            self._runner.reset()
+        self._mode = status.mode
+        if not self._is_due(state.tick_ms):
+            return None
+        wanted = self._velocity_command(now)
+        walking = status.mode == Mode.POLICY and not status.zero_velocity
+        self.command = wanted if walking else np.zeros(3)
+        self.ticks += 1
+        return self._runner.step(state, self.command, self.estimate.velocity_body, now)
+
+    def _is_due(self, tick_ms: int) -> bool:
+        """Absolute schedule on the robot's clock; after a gap or a restart of the robot it starts anew."""
+        if self._due_ms is None or not abs(tick_ms - self._due_ms) <= 5 * self._period_ms:
+            self._due_ms = tick_ms
+        if tick_ms < self._due_ms:
+            return False
+        late = tick_ms - self._due_ms
+        if late >= LATE_MS:
+            self.late_ticks += 1
+        self._due_ms += self._period_ms
+        if tick_ms >= self._due_ms:
+            self._due_ms = tick_ms + self._period_ms
+        return True

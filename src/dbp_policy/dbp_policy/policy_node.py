@@ -1,0 +1,213 @@
+"""The policy node: the control loop in its own thread, and ROS as its face.
+
+Nothing that keeps the robot from falling waits for ROS: callbacks and the loop exchange only snapshots.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Twist
+from nav_msgs.msg import Odometry
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import Imu, JointState, Joy
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from dbp_policy import local_link, paths, ros_messages
+from dbp_policy.clock import now, prepare_realtime
+from dbp_policy.command import CommandMux
+from dbp_policy.errors import DbpError, run_main
+from dbp_policy.onnx_policy import load_runner
+from dbp_policy.operator import ask_guard
+from dbp_policy.policy_loop import PolicyLoop
+from dbp_policy.types import GuardStatus, Request, RobotState
+
+SERVICES = {
+    "stand_up": Request.STAND_UP,
+    "start": Request.START,
+    "sit_down": Request.SIT_DOWN,
+    "estop": Request.ESTOP,
+    "reset": Request.RESET,
+}
+
+_PRIORITY = 50
+_PUBLISH_PERIOD = 0.02
+_DIAGNOSTICS_PERIOD = 0.5
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class ControlThread(threading.Thread):
+    """Answers every lowstate of the guard; owns the policy loop.
+
+    Args:
+        loop: The policy loop.
+        folder: Folder of the stack's sockets.
+    """
+
+    def __init__(self, loop: PolicyLoop, folder: Path) -> None:
+        super().__init__(name="control", daemon=True)
+        self.loop = loop
+        self.snapshot: tuple[RobotState, GuardStatus] | None = None
+        self.error: Exception | None = None
+        self.states = 0
+        self._link = local_link.Link(folder, local_link.POLICY_SOCKET)
+        self._stopping = False
+
+    def run(self) -> None:
+        prepare_realtime(_PRIORITY, collect_garbage=True)
+        try:
+            while not self._stopping:
+                if self._link.wait(0.1):
+                    self._answer()
+        except Exception as error:  # whatever it is, the node has to end: the guard then sees the silence
+            self.error = error
+
+    def _answer(self) -> None:
+        for message, status, _ in self._link.receive():
+            if isinstance(message, RobotState):
+                target = self.loop.on_state(message, status, now())
+                self.states += 1
+                self.snapshot = (message, status)
+                if target is not None:
+                    self._link.send(local_link.encode(target), local_link.GUARD_SOCKET)
+
+    def stop(self) -> None:
+        """Ends the thread and closes its socket."""
+        self._stopping = True
+        self.join(1.0)
+        self._link.close()
+
+
+class PolicyNode(Node):
+    """Topics, services and diagnostics around the control thread.
+
+    Raises:
+        DbpError: The policy file does not fit this robot.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("policy_node")
+        policy = self.declare_parameter("policy", str(paths.models_dir() / "go2_walk.onnx")).value
+        folder = Path(self.declare_parameter("runtime_dir", str(paths.runtime_dir())).value)
+        runner = load_runner(policy)
+        contract = runner.contract
+        self._maximum = np.array(contract.command_max)
+        self._mux = CommandMux(np.array(contract.command_min), self._maximum)
+        self._folder = folder
+        self._counts = (0, 0, now())
+        self._rates = (0.0, 0.0)
+        self._last_mode: str | None = None
+        self.control = ControlThread(PolicyLoop(runner, lambda t: self._mux.command(t)[0]), folder)
+        self._make_topics()
+        self.get_logger().info(f"policy {policy}: ready")
+
+    def _make_topics(self) -> None:
+        self._joint_states = self.create_publisher(JointState, "joint_states", qos_profile_sensor_data)
+        self._imu = self.create_publisher(Imu, "imu/data", qos_profile_sensor_data)
+        self._odom = self.create_publisher(Odometry, "odom", 5)
+        self._mode = self.create_publisher(String, "mode", _LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
+        self.create_subscription(Twist, "cmd_vel", self._on_cmd_vel, 1)
+        self.create_subscription(Twist, "cmd_vel_teleop", self._on_teleop, 1)
+        self.create_subscription(Joy, "joy", self._on_joy, qos_profile_sensor_data)
+        for name, request in SERVICES.items():
+            self.create_service(Trigger, name, lambda _, answer, r=request: self._ask(r, answer))
+        self.create_timer(_PUBLISH_PERIOD, self._publish)
+        self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose)
+
+    def _on_cmd_vel(self, twist: Twist) -> None:
+        self._mux.update("autonomy", ros_messages.velocity(twist), now())
+
+    def _on_teleop(self, twist: Twist) -> None:
+        self._mux.update("teleop", ros_messages.velocity(twist), now())
+
+    def _on_joy(self, joy: Joy) -> None:
+        wanted = ros_messages.joy_velocity(joy, self._maximum)
+        if wanted is not None:
+            self._mux.update("teleop", wanted, now())
+
+    def _ask(self, request: Request, answer: Trigger.Response) -> Trigger.Response:
+        try:
+            status = ask_guard(self._folder, request)
+            answer.success, answer.message = not status.refusal, status.refusal or status.mode.name.lower()
+        except DbpError as error:
+            answer.success, answer.message = False, str(error)
+        return answer
+
+    def _publish(self) -> None:
+        if self.control.error is not None:
+            raise DbpError(f"control loop: {self.control.error}") from self.control.error
+        if self.control.snapshot is None:
+            return
+        state, status = self.control.snapshot
+        stamp = self.get_clock().now().to_msg()
+        self._joint_states.publish(ros_messages.joint_state(state, stamp))
+        self._imu.publish(ros_messages.imu(state, stamp))
+        self._odom.publish(ros_messages.odometry(self.control.loop.estimate, stamp))
+        if status.mode.name != self._last_mode:
+            self._last_mode = status.mode.name
+            self._mode.publish(String(data=self._last_mode.lower()))
+
+    def _diagnose(self) -> None:
+        if self.control.snapshot is None:
+            return
+        state, status = self.control.snapshot
+        loop = self.control.loop
+        states, ticks, before = self._counts
+        self._counts = (self.control.states, loop.ticks, now())
+        elapsed = self._counts[2] - before
+        values = {
+            "mode": status.mode.name.lower(),
+            "in_control": status.in_control,
+            "latched": status.latched,
+            "faults": ",".join(status.faults),
+            "refusal": status.refusal,
+            "lowstate_hz": round((self._counts[0] - states) / elapsed, 1),
+            "policy_hz": round((self._counts[1] - ticks) / elapsed, 1),
+            "policy_ticks": loop.ticks,
+            "late_ticks": loop.late_ticks,
+            "guard_overruns": status.overruns,
+            "command": " ".join(f"{v:.3f}" for v in loop.command),
+            "source": self._mux.command(now())[1],
+            "battery_soc": state.battery_soc,
+            "motor_temperature_max": state.temperature_sdk.max(),
+        }
+        message = DiagnosticArray(status=[ros_messages.diagnostic(f"{self.get_fully_qualified_name()}: guard", status, values)])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def main() -> int:
+    """Console entry point."""
+
+    def body() -> int:
+        rclpy.init()
+        node = None
+        try:
+            node = PolicyNode()
+            node.control.start()
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
+            executor.spin()
+        except ExternalShutdownException:
+            pass
+        finally:
+            if node is not None:
+                node.control.stop()
+                node.destroy_node()
+            rclpy.try_shutdown()
+        return 0
+
+    return run_main(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""ROS adapter: our records as standard messages (REP-103 units and axes, quaternions x y z w), and back."""
+
+from __future__ import annotations
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from geometry_msgs.msg import Quaternion, Twist
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import Imu, JointState, Joy
+
+from dbp_policy import go2
+from dbp_policy.estimator import Estimate
+from dbp_policy.guard.faults import FAULTS, Severity, worst
+from dbp_policy.types import GuardStatus, RobotState
+
+BASE_FRAME, ODOM_FRAME, IMU_FRAME = "base_link", "odom", "imu_link"
+
+JOY_ENABLE_BUTTON = 4
+"""Held to drive: the left shoulder button in the order of ros2/teleop_twist_joy's Xbox mapping."""
+JOY_AXES = {"vx": 1, "vy": 0, "wz": 3}
+"""Left stick forward and left, right stick left; all positive in that direction."""
+
+
+def joint_state(state: RobotState, stamp) -> JointState:
+    """Joint names, angles [rad], velocities [rad/s], torques [N·m]."""
+    message = JointState(name=list(go2.JOINT_NAMES))
+    message.header.stamp = stamp
+    message.position, message.velocity, message.effort = (
+        state.q_sdk.tolist(),
+        state.dq_sdk.tolist(),
+        state.tau_sdk.tolist(),
+    )
+    return message
+
+
+def imu(state: RobotState, stamp) -> Imu:
+    """Attitude, angular velocity and specific force in body axes."""
+    message = Imu(orientation=_quaternion(state.quat_wxyz))
+    message.header.stamp, message.header.frame_id = stamp, IMU_FRAME
+    _set_xyz(message.angular_velocity, state.gyro_body)
+    _set_xyz(message.linear_acceleration, state.acc_body)
+    return message
+
+
+def odometry(estimate: Estimate, stamp) -> Odometry:
+    """Integrated pose in `odom`, velocity in `base_link`, with their covariances."""
+    message = Odometry(child_frame_id=BASE_FRAME)
+    message.header.stamp, message.header.frame_id = stamp, ODOM_FRAME
+    _set_xyz(message.pose.pose.position, estimate.position_odom)
+    message.pose.pose.orientation = _quaternion(estimate.quat_wxyz)
+    _set_xyz(message.twist.twist.linear, estimate.velocity_body)
+    _set_xyz(message.twist.twist.angular, estimate.gyro_body)
+    message.twist.covariance = _covariance(estimate.velocity_cov)
+    message.pose.covariance = _covariance(estimate.position_cov)
+    return message
+
+
+def velocity(twist: Twist) -> np.ndarray:
+    """vx, vy, wz of a Twist, shape (3,) [m/s, m/s, rad/s]."""
+    return np.array([twist.linear.x, twist.linear.y, twist.angular.z])
+
+
+def joy_velocity(joy: Joy, maximum: np.ndarray) -> np.ndarray | None:
+    """Velocity a gamepad asks for, full stick giving `maximum` (3,); None while the enable button is not held."""
+    if len(joy.buttons) <= JOY_ENABLE_BUTTON or not joy.buttons[JOY_ENABLE_BUTTON]:
+        return None
+    if len(joy.axes) <= max(JOY_AXES.values()):
+        return None
+    return np.array([joy.axes[index] for index in JOY_AXES.values()]) * maximum
+
+
+def diagnostic(name: str, status: GuardStatus, values: dict[str, object]) -> DiagnosticStatus:
+    """One row of /diagnostics: level by the gravest fault, its text, and values."""
+    severity = worst(status.faults)
+    level = DiagnosticStatus.ERROR if severity >= Severity.STAND or status.latched else DiagnosticStatus.OK
+    if severity in (Severity.WARN, Severity.SLOW):
+        level = DiagnosticStatus.WARN
+    text = "; ".join(f"{fault}: {FAULTS[fault].message}" for fault in status.faults) or status.mode.name.lower()
+    pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+    return DiagnosticStatus(level=level, name=name, message=text, hardware_id="go2", values=pairs)
+
+
+def _quaternion(quat_wxyz: np.ndarray) -> Quaternion:
+    w, x, y, z = quat_wxyz.tolist()
+    return Quaternion(x=x, y=y, z=z, w=w)
+
+
+def _set_xyz(vector, values: np.ndarray) -> None:
+    vector.x, vector.y, vector.z = values.tolist()
+
+
+def _covariance(linear: np.ndarray) -> np.ndarray:
+    """6 x 6 row-major covariance from the linear 3 x 3 block; the angular part is the IMU's and left at zero."""
+    full = np.zeros((6, 6))
+    full[:3, :3] = linear
+    return full.ravel()
