@@ -24,7 +24,7 @@ from dbp_policy.types import (
     RobotState,
     damping_command,
 )
-from dbp_policy.unitree.remote import estop_pressed
+from dbp_policy.unitree.remote import decode_remote
 
 REQUEST_MAX_AGE = 0.5
 """An operator's action older than this is no longer one [s]."""
@@ -118,7 +118,7 @@ class Guard:
         if state is not None and state is not previous:
             self._state_faults = tuple(state_faults(state))
         faults += self._state_faults
-        if state is not None and estop_pressed(state.remote):
+        if state is not None and any(state.remote) and decode_remote(state.remote).estop_pressed:
             faults.append("estop")
         target = self._targets.update(targets, state.tick_ms if state else 0, now)
         if target is not None:
