@@ -1,4 +1,4 @@
-"""DDS adapter: raw CDR payloads in and out of Unitree's topics, by polling, with no thread and no trace file of its own.
+"""DDS adapter: raw CDR payloads in and out of Unitree's topics, by polling, with no thread and no trace file.
 
 Matches the SDK's ChannelPublisher and ChannelSubscriber: its types and its (default) quality of service.
 """

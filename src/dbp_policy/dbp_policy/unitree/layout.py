@@ -48,21 +48,20 @@ class Layout:
         self.name = name
         self.struct = np.dtype(fields, align=True)
         """C layout, natural alignment."""
-        self._offsets: dict[str, int] = {}
-        self._sizes: dict[str, int] = {}
+        self._places: dict[str, tuple[int, int, int]] = {}  # position in CDR, offset in the struct, size
         # The header's first byte is always 0, so it stands in for every padding byte of the C struct.
         cdr_of_struct = np.zeros(self.struct.itemsize, np.intp)
         position = 0
         for path, offset, size in _leaves(self.struct):
             position += -position % size
-            self._offsets[path], self._sizes[path] = HEADER_SIZE + position, size
+            self._places[path] = HEADER_SIZE + position, offset, size
             cdr_of_struct[offset : offset + size] = HEADER_SIZE + position + np.arange(size)
             position += size
         self.cdr_size = HEADER_SIZE + position
         """Bytes on the wire, encapsulation header included."""
         crc_order = cdr_of_struct[:-4].reshape(-1, 4)[:, ::-1].ravel()
         self._crc_order = crc_order
-        self._crc_offset = self._offsets["crc"]
+        self._crc_offset = self._places["crc"][0]
         self._struct_bytes = np.flatnonzero(cdr_of_struct)
         self._cdr_bytes = cdr_of_struct[self._struct_bytes]
         self._struct_plan = self.plan(cdr_of_struct)
@@ -74,9 +73,14 @@ class Layout:
         """
         found = np.zeros((len(paths), width), np.intp)  # position 0 holds a zero
         for row, path in zip(found, paths, strict=True):
-            size = min(self._sizes[path], width)
-            row[:size] = self._offsets[path] + np.arange(size)
+            position, _, size = self._places[path]
+            row[: min(size, width)] = position + np.arange(min(size, width))
         return found.ravel()
+
+    def words(self, *paths: str) -> tuple[np.ndarray, np.ndarray]:
+        """Where 4-byte numbers lie, counted in 32-bit words: in the payload, and in the C struct."""
+        places = np.array([self._places[path] for path in paths])
+        return places[:, 0] // 4, places[:, 1] // 4
 
     def plan(self, positions: np.ndarray) -> np.ndarray:
         """What `gather` needs to check a payload's CRC and fetch the bytes at `positions`, all in one pass."""
@@ -99,10 +103,6 @@ class Layout:
             raise WireError(f"{self.name}: expected CRC 0x{computed:08X}, got 0x{received:08X}")
         return gathered[self._crc_order.size :]
 
-    def crc(self, cdr: np.ndarray) -> int:
-        """The CRC that belongs to a payload given as bytes, shape (cdr_size,), dtype uint8."""
-        return crc32_big_endian(cdr.take(self._crc_order))
-
     def blank(self) -> np.ndarray:
         """A message of zeros, shape (), to be filled by field names."""
         return np.zeros((), self.struct)
@@ -120,5 +120,6 @@ class Layout:
         cdr = np.zeros(self.cdr_size, np.uint8)
         cdr[:HEADER_SIZE] = np.frombuffer(CDR_LITTLE_ENDIAN, np.uint8)
         cdr[self._cdr_bytes] = np.frombuffer(record.tobytes(), np.uint8)[self._struct_bytes]
-        cdr[self._crc_offset :] = np.frombuffer(self.crc(cdr).to_bytes(4, "little"), np.uint8)
+        crc = crc32_big_endian(cdr.take(self._crc_order))
+        cdr[self._crc_offset :] = np.frombuffer(crc.to_bytes(4, "little"), np.uint8)
         return cdr.tobytes()

@@ -10,7 +10,10 @@ import numpy as np
 
 from dbp_policy import go2
 from dbp_policy.types import MotorCommand, RobotState
+from dbp_policy.unitree.crc import crc32_big_endian
 from dbp_policy.unitree.layout import Layout, WireError
+
+_F4, _U4, _I2 = np.dtype("<f4"), np.dtype("<u4"), np.dtype("<i2")
 
 LOWSTATE_TOPIC = "rt/lowstate"
 LOWCMD_TOPIC = "rt/lowcmd"
@@ -124,8 +127,8 @@ def decode_lowstate(cdr: bytes, stamp: float) -> RobotState:
         WireError: Length, encoding or CRC is wrong. Values are not judged here: they may be NaN.
     """
     numbers = LOWSTATE.gather(cdr, _STATE_PLAN)
-    floats = numbers[: _STATE_FLOATS.size].view("<f4").astype(float)
-    ints = numbers[_STATE_FLOATS.size :].view("<i2").astype(float)
+    floats = numbers[: _STATE_FLOATS.size].view(_F4).astype(float)
+    ints = numbers[_STATE_FLOATS.size :].view(_I2).astype(float)
     return RobotState(
         tick_ms=int.from_bytes(cdr[_STATE_TICK : _STATE_TICK + 4], "little"),
         stamp=stamp,
@@ -182,28 +185,28 @@ def _roll_pitch_yaw(quat_wxyz: np.ndarray) -> tuple[float, float, float]:
 
 # rt/lowcmd -----------------------------------------------------------------------------------------------------------
 
-_COMMAND_SHAPE = (len(_MOTOR_CMD), go2.NUM_JOINTS)
 
-
-def _lowcmd_template() -> np.ndarray:
-    """A lowcmd that commands nothing, as 32-bit words: what the SDK's examples send to every slot they do not use."""
+def _idle_lowcmd() -> np.ndarray:
+    """A lowcmd that commands nothing: every slot as the SDK's examples leave the slots they do not use."""
     record = LOWCMD.blank()
     record["head"] = HEAD
     record["level_flag"] = LEVEL_LOW
     record["motor_cmd"]["mode"] = MODE_SERVO
     record["motor_cmd"]["q"] = POS_STOP_F
     record["motor_cmd"]["dq"] = VEL_STOP_F
-    return np.frombuffer(LOWCMD.to_cdr(record), "<f4")
+    return record
 
 
-# A payload is one gather from (template words | command words): only the 60 numbers of the twelve motors can ever differ
-# from the idle message.
-_TEMPLATE = _lowcmd_template()
-_TEMPLATE.setflags(write=False)
-_COMMAND_POSITIONS = LOWCMD.positions(*(f"motor_cmd.{i}.{name}" for name, _ in _MOTOR_CMD for i in _JOINTS))
-_GATHER = np.arange(_TEMPLATE.size)
-_GATHER[_COMMAND_POSITIONS[::4] // 4] = _TEMPLATE.size + np.arange(np.prod(_COMMAND_SHAPE))
-_ZEROS = np.zeros(np.prod(_COMMAND_SHAPE), np.float32)
+# One gather makes a message, from (payload words | C struct words | the command's 60 numbers): both the payload and the
+# words its CRC is over. Nothing but those 60 numbers can ever differ from the idle message.
+_CDR_IDLE = np.frombuffer(LOWCMD.to_cdr(_idle_lowcmd()), _F4)
+_STRUCT_IDLE = np.frombuffer(_idle_lowcmd().tobytes(), _F4)[:-1]
+_IDLE = np.concatenate((_CDR_IDLE, _STRUCT_IDLE))
+_COMMAND_SIZE = len(_MOTOR_CMD) * go2.NUM_JOINTS
+_GATHER = np.arange(_IDLE.size)
+_IN_CDR, _IN_STRUCT = LOWCMD.words(*(f"motor_cmd.{i}.{name}" for name, _ in _MOTOR_CMD for i in _JOINTS))
+_GATHER[_IN_CDR] = _GATHER[_CDR_IDLE.size + _IN_STRUCT] = _IDLE.size + np.arange(_COMMAND_SIZE)
+_ZEROS = np.zeros(_COMMAND_SIZE, np.float32)
 
 
 def encode_lowcmd(command: MotorCommand) -> bytes:
@@ -215,19 +218,18 @@ def encode_lowcmd(command: MotorCommand) -> bytes:
     Raises:
         WireError: A value is not finite as float32, or an array's shape is not (12,).
     """
-    try:
-        values = np.array((command.q, command.dq, command.tau, command.kp, command.kd), np.float32)
-    except ValueError:
-        values = np.empty(0)
-    if values.shape != _COMMAND_SHAPE:
-        shapes = [np.shape(v) for v in (command.q, command.dq, command.tau, command.kp, command.kd)]
-        raise WireError(f"rt/lowcmd: expected q, dq, tau, kp, kd of shape (12,), got {shapes}")
-    values = values.ravel()
-    if not values @ _ZEROS == 0.0:  # 0 * NaN and 0 * inf are NaN
+    q, dq, tau, kp, kd = command.q, command.dq, command.tau, command.kp, command.kd
+    if not q.shape == dq.shape == tau.shape == kp.shape == kd.shape == (go2.NUM_JOINTS,):
+        shapes = [value.shape for value in (q, dq, kp, kd, tau)]
+        raise WireError(f"rt/lowcmd: expected q, dq, kp, kd, tau of shape (12,), got {shapes}")
+    source = np.concatenate((_IDLE, q, dq, tau, kp, kd), dtype=_F4, casting="same_kind")
+    values = source[_IDLE.size :]
+    if not values.dot(_ZEROS) == 0.0:  # 0 * NaN and 0 * inf are NaN
         raise WireError(f"rt/lowcmd: expected finite values, got {values[~np.isfinite(values)][:3].tolist()}")
-    words = np.concatenate((_TEMPLATE, values)).take(_GATHER)
-    words.view("<u4")[-1] = LOWCMD.crc(words.view(np.uint8))
-    return words.tobytes()
+    words = source.take(_GATHER).view(_U4)
+    payload = words[: _CDR_IDLE.size]
+    payload[-1] = crc32_big_endian(words[_CDR_IDLE.size :].byteswap())
+    return payload.tobytes()
 
 
 def decode_lowcmd(cdr: bytes) -> MotorCommand:
