@@ -63,18 +63,38 @@ class GuardProcess:
         """Asks the loop to end; safe to call from a signal handler."""
         self._stopping.set()
 
-    def take_over(self, release: bool) -> None:
-        """Waits for a robot, and for its own motion service to let go of the motors."""
-        state = self._first_state()
+    def take_over(self, release: bool) -> bool:
+        """Waits for a robot, and for its own motion service to let go of the motors.
+
+        Returns:
+            False if asked to stop before that.
+
+        Raises:
+            DbpError: A sport mode is active and `release` is not set.
+        """
         client = MotionSwitcherClient(self._participant)
-        while (active := client.check()) and not self._stopping.is_set():
-            if not release:
+        begin, told = now(), False
+        state: RobotState | None = None
+        while not self._stopping.wait(0.02):
+            state = next(reversed(self._states()), state)
+            if state is not None and self._released(client, release, is_lying(state)):
+                return True
+            if not told and now() - begin > 3.0:
+                told = True
+                missing = wire.LOWSTATE_TOPIC if state is None else "the motion_switcher service"
+                print(f"guard: waiting for {missing} (is the robot on, and the interface the right one?)", flush=True)
+        return False
+
+    def _released(self, client: MotionSwitcherClient, release: bool, lying: bool) -> bool:
+        if not release:
+            if active := client.step_check(now()):
                 raise DbpError(f"expected the robot's motion service to be released, got {active!r} active")
-            if not is_lying(state):
-                raise DbpError(f"expected a lying robot before {active!r} is released, got one on its legs: lay it down")
-            client.release()
-            print(f"guard: released sport mode {active!r}", flush=True)
-            self._stopping.wait(0.2)
+            return active == ""
+        before = client.mode
+        released = client.step_release(now(), lying)
+        if released:
+            print("guard: no sport mode is active" if not before else f"guard: released sport mode {before!r}", flush=True)
+        return released
 
     def run(self) -> None:
         """Steps the guard until asked to stop, and damps before it returns, whatever the reason."""
@@ -114,17 +134,6 @@ class GuardProcess:
                 self._bad_lowstates += 1
         return states
 
-    def _first_state(self) -> RobotState:
-        waited = 0.0
-        while not self._stopping.is_set():
-            if states := self._states():
-                return states[-1]
-            self._stopping.wait(0.05)
-            waited += 0.05
-            if abs(waited % 5.0 - 2.5) < 0.02:
-                print("guard: waiting for rt/lowstate (is the robot on, and the interface the right one?)", flush=True)
-        raise KeyboardInterrupt
-
     def _damp(self) -> None:
         if not self._guard.in_control:
             return
@@ -144,7 +153,8 @@ def main() -> int:
         process = GuardProcess(args)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, process.stop)
-        process.take_over(args.release_sport_mode)
+        if not process.take_over(args.release_sport_mode):
+            return 0
         realtime = prepare_realtime(_PRIORITY, collect_garbage=False)
         print(f"guard: ready ({'real-time priority' if realtime else 'no real-time priority'})", flush=True)
         process.run()

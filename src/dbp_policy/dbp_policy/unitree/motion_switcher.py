@@ -73,17 +73,13 @@ class MotionSwitcherClient:
     Args:
         participant: Where the robot is.
         retry_s: When an unanswered request is sent again [s].
-        stand_down_s: How long the robot is given to lie down before its control is taken away [s]: released while it
-            stands, it falls.
     """
 
-    def __init__(self, participant: Participant, retry_s: float = 0.5, stand_down_s: float = 3.0) -> None:
+    def __init__(self, participant: Participant, retry_s: float = 0.5) -> None:
         self._rpc = rpc.RpcClient(participant, SERVICE)
         self._sport = rpc.RpcClient(participant, SPORT_SERVICE)
         self._retry_s = retry_s
-        self._stand_down_s = stand_down_s
         self._ask_at = float("-inf")
-        self._release_at: float | None = None
         self.mode: str | None = None
         """Active sport mode as last heard, "" for none, None before the first answer."""
         self.last_code = rpc.OK
@@ -110,30 +106,41 @@ class MotionSwitcherClient:
                 self.mode = _field(answer.data, "name")
         return answers
 
-    def step_release(self, now: float) -> bool:
-        """Goes one step towards a robot without sport mode: check, lie down, release, check; each until answered.
+    def step_check(self, now: float) -> str | None:
+        """Goes one step towards knowing the active mode; returns it, "" for none, None while it is not known.
 
         Args:
             now: Monotonic time [s]; call it again and again, at any rate.
+        """
+        self.poll()
+        if self.mode is None and now >= self._ask_at:
+            self.check()
+            self._ask_at = now + self._retry_s
+        return self.mode
+
+    def step_release(self, now: float, lying: bool) -> bool:
+        """Goes one step towards a robot without sport mode: lie down, release, check; each until it has happened.
+
+        Args:
+            now: Monotonic time [s]; call it again and again, at any rate.
+            lying: The robot lies. Only then is its own control taken away: released while it stands, it falls.
 
         Returns:
             No sport mode is active any more.
         """
         answers = self.poll()
-        if self.mode == "":
-            return True
+        if answers:
+            self._ask_at = now
         if any(answer.api_id == RELEASE_MODE for answer in answers):
-            self.check()
-            self._ask_at = now + self._retry_s
-        elif self.mode and self._release_at is None:
-            self._sport.send(STAND_DOWN, {}, reply=False)
-            self._ask_at = self._release_at = now + self._stand_down_s
+            self.mode = None  # whatever the answer, ask what is active now
+        if not self.mode:
+            return self.step_check(now) == ""
         if now >= self._ask_at:
             # One request at a time: a robot's reader may hold no more than the newest.
-            if self._release_at is None:
-                self.check()
-            else:
+            if lying:
                 self.release()
+            else:
+                self._sport.send(STAND_DOWN, {}, reply=False)
             self._ask_at = now + self._retry_s
         return False
 

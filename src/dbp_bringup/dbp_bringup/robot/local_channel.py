@@ -1,0 +1,122 @@
+"""The MuJoCo robot's local channel: ground truth out, hands on the robot in. For tests and reports, never on DDS.
+
+JSON datagrams on Unix sockets: the robot sends truth to `truth.sock` if somebody listens there, and takes pushes and the
+remote's buttons on `robot.sock`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dbp_bringup.robot.physics import Truth
+from dbp_policy.unitree.remote import Remote
+
+TRUTH_SOCKET, ROBOT_SOCKET = "truth.sock", "robot.sock"
+
+
+@dataclass(frozen=True)
+class TruthSample:
+    """Ground truth of one instant."""
+
+    stamp: float
+    """When it was sent, monotonic [s]."""
+    position: tuple[float, float, float]
+    """Base in the world [m]."""
+    velocity_body: tuple[float, float, float]
+    """[m/s]"""
+    yaw_rate: float
+    """[rad/s]"""
+    up_z: float
+    """Cosine of the tilt."""
+    trunk_contact: bool
+    """Trunk or head touches the ground."""
+
+    @classmethod
+    def of(cls, truth: Truth, stamp: float) -> TruthSample:
+        """Makes a sample of the physics' truth."""
+        return cls(
+            stamp,
+            tuple(truth.position.tolist()),
+            tuple(truth.velocity_body.tolist()),
+            truth.yaw_rate,
+            truth.up_z,
+            truth.trunk_contact,
+        )
+
+
+class Channel:
+    """A non-blocking Unix datagram socket that speaks JSON objects.
+
+    Args:
+        folder: Folder of the stack's sockets.
+        name: Name to bind, or None to only send.
+    """
+
+    def __init__(self, folder: Path, name: str | None = None) -> None:
+        self._folder = folder
+        self._path = folder / name if name else None
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        if self._path:
+            self._path.unlink(missing_ok=True)
+            self._socket.bind(os.fspath(self._path))
+
+    def send(self, message: dict, to: str) -> bool:
+        """Sends to a bound channel of the folder; False if nobody listens."""
+        try:
+            self._socket.sendto(json.dumps(message).encode(), os.fspath(self._folder / to))
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> list[dict]:
+        """The objects waiting, oldest first; anything else is dropped."""
+        messages = []
+        while True:
+            try:
+                data = self._socket.recv(4096)
+            except BlockingIOError:
+                return messages
+            try:
+                message = json.loads(data)
+            except ValueError:
+                continue
+            if isinstance(message, dict):
+                messages.append(message)
+
+    def close(self) -> None:
+        """Closes the socket and removes its file."""
+        self._socket.close()
+        if self._path:
+            self._path.unlink(missing_ok=True)
+
+
+def send_truth(channel: Channel, truth: Truth, stamp: float) -> None:
+    """The robot's side: publishes ground truth."""
+    channel.send(asdict(TruthSample.of(truth, stamp)), TRUTH_SOCKET)
+
+
+def read_truth(channel: Channel) -> list[TruthSample]:
+    """A listener's side, on a channel bound to `TRUTH_SOCKET`."""
+    return [TruthSample(**message) for message in channel.receive()]
+
+
+def press_remote(channel: Channel, buttons: frozenset[str]) -> bool:
+    """A test's side: holds these buttons of the remote from now on."""
+    return channel.send({"remote": sorted(buttons)}, ROBOT_SOCKET)
+
+
+def push_robot(channel: Channel, dv_xyz: tuple[float, float, float]) -> bool:
+    """A test's side: kicks the base by a velocity in world axes [m/s]."""
+    return channel.send({"push": list(dv_xyz)}, ROBOT_SOCKET)
+
+
+def remote_of(message: dict) -> Remote | None:
+    """The remote that a message sets, or None."""
+    if "remote" not in message:
+        return None
+    return Remote(present=True, buttons=frozenset(message["remote"]))

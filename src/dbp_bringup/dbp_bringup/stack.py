@@ -1,0 +1,102 @@
+"""The one description of which processes make up the simulated and the real stack; launch files and ./dbp read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dbp_policy.errors import DbpError
+from dbp_policy.unitree.network import ROBOT_DOMAIN, SIMULATION_DOMAIN
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a stack, the same on `./dbp` and in the launch files."""
+
+    name: str
+    description: str
+    default: str | None = None
+    """None for an argument that has to be given."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One executable of an installed package with its arguments."""
+
+    name: str
+    package: str
+    executable: str
+    arguments: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    """ROS parameters; not empty only for ROS nodes."""
+    is_node: bool = False
+
+
+POLICY = Argument("policy", "ONNX policy to run; empty for the walking policy that ships with dbp_policy", "")
+RUNTIME_DIR = Argument("runtime_dir", "folder of the stack's local sockets; empty for one per user", "")
+SIM_ARGUMENTS = (
+    POLICY,
+    RUNTIME_DIR,
+    Argument("domain", "DDS domain of the simulated robot; 0 is the real robot's and refused", str(SIMULATION_DOMAIN)),
+    Argument("headless", "true to run without MuJoCo's viewer", "false"),
+    Argument("video", "write a video of the run to this file (mp4) when it ends; empty for none", ""),
+    Argument("on_silence", "what the simulated motors do when commands stop: hold or limp", "hold"),
+    Argument("noise", "sensor noise of the simulated robot: 0 none, 1 as a real robot's", "0.0"),
+)
+REAL_ARGUMENTS = (
+    Argument("network_interface", "network interface that leads to the robot, such as eth0"),
+    POLICY,
+    RUNTIME_DIR,
+)
+
+LOCAL_DISCOVERY = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_LOCALHOST_ONLY": "1"}
+"""Environment that keeps a simulation's ROS topics on this host (since Iron; before)."""
+
+
+def simulated_stack(values: Mapping[str, str]) -> tuple[Process, ...]:
+    """Robot, guard and policy node on loopback, in the order to start them; `values` by the names of SIM_ARGUMENTS."""
+    v = _checked(values, SIM_ARGUMENTS)
+    robot = ["--domain", v["domain"], "--on-silence", v["on_silence"], "--noise", v["noise"]]
+    robot += ["--headless"] if _truth(v["headless"]) else []
+    robot += ["--video", v["video"]] if v["video"] else []
+    robot += _folder(v)
+    return (
+        Process("robot", "dbp_bringup", "go2_robot", tuple(robot)),
+        *_controllers(v, "lo", v["domain"]),
+    )
+
+
+def real_stack(values: Mapping[str, str]) -> tuple[Process, ...]:
+    """Guard and policy node on the robot's network; `values` by the names of REAL_ARGUMENTS."""
+    v = _checked(values, REAL_ARGUMENTS)
+    return _controllers(v, v["network_interface"], str(ROBOT_DOMAIN))
+
+
+def _controllers(v: Mapping[str, str], interface: str, domain: str) -> tuple[Process, ...]:
+    guard = ("--network-interface", interface, "--domain", domain, *_folder(v))
+    named = (("policy", v["policy"]), ("runtime_dir", v["runtime_dir"]))
+    parameters = tuple((name, value) for name, value in named if value)
+    return (
+        Process("policy_node", "dbp_policy", "policy_node", parameters=parameters, is_node=True),
+        Process("guard", "dbp_policy", "guard", guard),
+    )
+
+
+def _folder(v: Mapping[str, str]) -> list[str]:
+    return ["--runtime-dir", v["runtime_dir"]] if v["runtime_dir"] else []
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise DbpError(f"expected true or false, got {text!r}")
+    return text.lower() in ("true", "1")
+
+
+def _checked(values: Mapping[str, str], arguments: tuple[Argument, ...]) -> dict[str, str]:
+    known = {a.name: a for a in arguments}
+    if unknown := set(values) - set(known):
+        raise DbpError(f"expected arguments out of {', '.join(known)}, got {', '.join(sorted(unknown))}")
+    merged = {name: values.get(name, a.default) for name, a in known.items()}
+    if missing := [name for name, value in merged.items() if value is None or (known[name].default is None and not value)]:
+        raise DbpError(f"missing argument: {', '.join(missing)}")
+    return merged

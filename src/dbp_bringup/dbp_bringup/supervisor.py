@@ -1,0 +1,119 @@
+"""Starts the processes of a stack, watches them, and ends them in the order that keeps the robot safe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dbp_bringup.stack import Process
+from dbp_policy.errors import DbpError
+
+_STOP_ORDER = ("guard", "policy_node")
+"""The guard first: it damps while the others still stand. Then the rest."""
+_STOP_TIMEOUT = 5.0
+_VIDEO_TIMEOUT = 600.0
+"""A robot that renders its video takes longer to end [s]."""
+
+
+def executable_path(process: Process) -> Path:
+    """Where colcon installed an executable.
+
+    Raises:
+        DbpError: It is not in any prefix of AMENT_PREFIX_PATH.
+    """
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        path = Path(prefix) / "lib" / process.package / process.executable
+        if prefix and path.is_file():
+            return path
+    raise DbpError(f"expected {process.executable} of {process.package} in the install space; run colcon build and source it")
+
+
+def command_line(process: Process) -> list[str]:
+    """The command that starts a process, as `ros2 run` would."""
+    command = [sys.executable, str(executable_path(process)), *process.arguments]
+    if process.is_node:
+        command.append("--ros-args")
+        for name, value in process.parameters:
+            command += ["-p", f"{name}:={value}"]
+    return command
+
+
+class Supervisor:
+    """The processes of one stack. Each runs in a session of its own, so that Ctrl-C reaches only this process.
+
+    Args:
+        processes: In the order to start them.
+        environment: Added to this process's environment.
+    """
+
+    def __init__(self, processes: Sequence[Process], environment: Mapping[str, str] | None = None) -> None:
+        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        self._commands = {p.name: command_line(p) for p in processes}
+        self._running: dict[str, subprocess.Popen] = {}
+
+    def __enter__(self) -> Supervisor:
+        for name, command in self._commands.items():
+            self._running[name] = subprocess.Popen(
+                command, env=self._environment, start_new_session=True, stdin=subprocess.DEVNULL
+            )
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+
+    def process_id(self, name: str) -> int:
+        """Of a running process."""
+        return self._running[name].pid
+
+    def check(self) -> None:
+        """Raises `DbpError` if a process has ended."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                raise DbpError(f"{name} ended with {_reason(process.returncode)}")
+
+    def ended(self) -> dict[str, int]:
+        """Names and exit codes of the processes that have ended."""
+        return {name: p.returncode for name, p in self._running.items() if p.poll() is not None}
+
+    def stop(self) -> None:
+        """Ends the guard first, which damps the robot, then the rest; kills what does not follow."""
+        rest = [name for name in self._running if name not in _STOP_ORDER]
+        for name in (*_STOP_ORDER, *rest):
+            process = self._running.pop(name, None)
+            if process is None:
+                continue
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            timeout = _VIDEO_TIMEOUT if "--video" in self._commands[name] else _STOP_TIMEOUT
+            try:
+                process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                print(f"{name} did not end within {timeout:.0f} s and was killed", file=sys.stderr)
+
+
+def _reason(code: int) -> str:
+    return f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+
+
+class StallWatch:
+    """Notices that the whole machine stood still: how late a sleeping thread of this process woke up, at worst."""
+
+    def __init__(self, period: float = 0.01) -> None:
+        self.worst = 0.0
+        """[s]"""
+        self._period = period
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            before = time.monotonic()
+            time.sleep(self._period)
+            self.worst = max(self.worst, time.monotonic() - before - self._period)
