@@ -3,6 +3,7 @@
 What is wrong with the wheel, and what is done about it:
     - `import unitree_sdk2py` imports a sub-package `b2` that was not packed: an empty one takes its place.
     - `utils.crc.CRC` loads shared libraries that were not packed: `crc()` gives one that computes in Python.
+    - That CRC code takes temperatures and fan speeds of a lowstate for signed, and raises struct.error beyond 127 °C.
     - Channels opened on a named interface trace into /tmp/cdds.LOG, which breaks the next user of the machine; readers
       are listeners that take the GIL on DDS's threads and drop new samples when their queue is full; the domain is a
       singleton; `RecurrentThread` swallows every exception. None of these is used: see `channels`.
