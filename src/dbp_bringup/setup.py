@@ -16,6 +16,7 @@ setup(
     entry_points={
         "console_scripts": [
             "go2_robot = dbp_bringup.robot.process:main",
+            "recorder = dbp_bringup.recorder:main",
             "sim = dbp_bringup.sim:main",
             "real = dbp_bringup.real:main",
             "teleop = dbp_bringup.teleop:main",

@@ -1,0 +1,55 @@
+"""ROS launch adapter: the stack description as a launch description. Needs a ROS 2 installation's launch and launch_ros."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from dbp_bringup.stack import Argument, Process
+from dbp_bringup.supervisor import executable_path
+
+
+def describe(
+    arguments: Sequence[Argument],
+    processes: Callable[[Mapping[str, str]], tuple[Process, ...]],
+    environment: Mapping[str, str] | None = None,
+) -> LaunchDescription:
+    """A launch description with every argument declared; the end of any process ends the stack.
+
+    Args:
+        arguments: The stack's arguments.
+        processes: Makes its processes from the arguments' values.
+        environment: Set for all of them.
+    """
+
+    def start(context) -> list:
+        values = {a.name: LaunchConfiguration(a.name).perform(context) for a in arguments}
+        return [_action(process) for process in processes(values)]
+
+    declared = [
+        DeclareLaunchArgument(a.name, description=a.description)
+        if a.default is None
+        else DeclareLaunchArgument(a.name, default_value=a.default, description=a.description)
+        for a in arguments
+    ]
+    variables = [SetEnvironmentVariable(name, value) for name, value in (environment or {}).items()]
+    return LaunchDescription([*declared, *variables, OpaqueFunction(function=start)])
+
+
+def _action(process: Process):
+    ended = Shutdown(reason=f"{process.name} has ended")
+    if process.is_node:
+        return Node(
+            package=process.package,
+            executable=process.executable,
+            name=process.name,
+            parameters=[dict(process.parameters)],
+            output="screen",
+            on_exit=ended,
+        )
+    command = [str(executable_path(process)), *process.arguments]
+    return ExecuteProcess(cmd=command, name=process.name, output="screen", on_exit=ended)

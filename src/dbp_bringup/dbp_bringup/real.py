@@ -1,0 +1,50 @@
+"""`./dbp real`: guard and policy node on the network of a real Go2."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from dbp_bringup import stack, teleop
+from dbp_bringup.session import Session
+from dbp_bringup.supervisor import Supervisor
+from dbp_policy.errors import run_main
+
+
+@dataclass(frozen=True)
+class Args:
+    """Runs guard and policy node on a real Go2. It moves only on an operator's request, from lying.
+
+    Read the safety section of README.md first: robot suspended or with 2 m of space, hand on its battery switch.
+    """
+
+    network_interface: str
+    """Network interface that leads to the robot, such as eth0."""
+    policy: Path | None = None
+    """ONNX policy to run; the walking policy that ships by default."""
+
+
+def main() -> int:
+    """Console entry point."""
+
+    def body() -> int:
+        args = tyro.cli(Args, prog="dbp real")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        values = {"network_interface": args.network_interface}
+        values["policy"] = str(args.policy.absolute()) if args.policy else ""
+        with Supervisor(stack.real_stack(values)) as supervisor:
+            with Session("cmd_vel_teleop", supervisor.check) as session:
+                session.wait_ready(timeout=3600.0)
+                print("real: ready, the robot is not under control yet")
+                teleop.drive(session, supervisor.check)
+        return 0
+
+    return run_main(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

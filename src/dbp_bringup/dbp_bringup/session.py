@@ -1,0 +1,135 @@
+"""A ROS client of a running stack: what an operator at a terminal or a script does through topics and services."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Twist
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from dbp_policy.clock import now
+from dbp_policy.errors import DbpError
+
+COMMAND_PERIOD = 0.05
+SERVICE_TIMEOUT = 3.0
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Session:
+    """Services, mode and diagnostics of one stack, and a velocity command.
+
+    Args:
+        topic: Where the velocity is published: `cmd_vel` as autonomy, `cmd_vel_teleop` as a human.
+        watch: Called while waiting, to raise if the stack has died.
+    """
+
+    def __init__(self, topic: str = "cmd_vel", watch: Callable[[], None] = lambda: None) -> None:
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        self._node = Node("operator", context=self._context)
+        self._executor = rclpy.executors.SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._watch = watch
+        self._velocity = self._node.create_publisher(Twist, topic, 1)
+        self.mode = ""
+        """The guard's mode, empty before it was heard."""
+        self.diagnostics: dict[str, str] = {}
+        """The newest values of /diagnostics."""
+        self.faults: set[str] = set()
+        """Names of all faults seen since `forget_faults`."""
+        self._node.create_subscription(String, "mode", self._on_mode, _LATCHED)
+        self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 20)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_) -> None:
+        with contextlib.suppress(Exception):  # a context that Ctrl-C has shut down already
+            self._node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+    def _on_mode(self, message: String) -> None:
+        self.mode = message.data
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.hardware_id == "go2":
+                self.diagnostics = {pair.key: pair.value for pair in status.values}
+                self.faults |= set(filter(None, self.diagnostics.get("faults", "").split(",")))
+
+    def forget_faults(self) -> None:
+        """Starts counting faults anew."""
+        self.faults = set()
+
+    def drive(self, velocity: np.ndarray) -> None:
+        """Publishes vx, vy, wz once."""
+        message = Twist()
+        message.linear.x, message.linear.y, message.angular.z = (float(v) for v in velocity)
+        self._velocity.publish(message)
+
+    def spin(self, seconds: float) -> None:
+        """Handles what arrives for a time."""
+        end = now() + seconds
+        while (left := end - now()) > 0.0:
+            self._executor.spin_once(timeout_sec=min(left, 0.05))
+
+    def spin_until(self, reached: Callable[[], bool], timeout: float, what: str) -> None:
+        """Handles what arrives until `reached`.
+
+        Raises:
+            DbpError: It is not reached in time.
+        """
+        end = now() + timeout
+        while not reached():
+            self._watch()
+            if now() > end:
+                raise DbpError(f"expected {what} within {timeout:.0f} s, got mode {self.mode or 'unknown'!r} {self._why()}")
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def _why(self) -> str:
+        known = {key: self.diagnostics.get(key) for key in ("faults", "refusal")}
+        return ", ".join(f"{key}: {value}" for key, value in known.items() if value)
+
+    def wait_ready(self, timeout: float = 60.0) -> None:
+        """Waits until guard and policy node run and no fault is present."""
+        ready = lambda: bool(self.mode and self.diagnostics and not self.diagnostics["faults"])  # noqa: E731
+        self.spin_until(ready, timeout, "a running stack without faults")
+
+    def ask(self, service: str) -> tuple[bool, str]:
+        """Calls one of the node's Trigger services; whether it was granted, and the mode or the reason against it.
+
+        Raises:
+            DbpError: Nobody answers.
+        """
+        client = self._node.create_client(Trigger, service)
+        self.spin_until(client.service_is_ready, SERVICE_TIMEOUT, f"the service {service}")
+        future = client.call_async(Trigger.Request())
+        self.spin_until(future.done, SERVICE_TIMEOUT, f"an answer of {service}")
+        self._node.destroy_client(client)
+        return future.result().success, future.result().message
+
+    def demand(self, service: str, mode: str, timeout: float = 8.0) -> None:
+        """Asks for something and waits for the mode it leads to.
+
+        Raises:
+            DbpError: It was refused, or the mode was not reached.
+        """
+        granted, message = self.ask(service)
+        if not granted:
+            raise DbpError(f"{service}: {message}")
+        self.spin_until(lambda: self.mode == mode, timeout, f"mode {mode!r} after {service}")
+
+    def walk(self, velocity: np.ndarray, seconds: float) -> None:
+        """Publishes a velocity for a time."""
+        end = now() + seconds
+        while now() < end:
+            self._watch()
+            self.drive(velocity)
+            self.spin(COMMAND_PERIOD)

@@ -1,0 +1,166 @@
+"""`./dbp sim`: the stack around the MuJoCo robot, driven by keys, by ROS, or by a script that reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+
+from dbp_bringup import stack, teleop
+from dbp_bringup.report import Recorded, walk_report
+from dbp_bringup.session import Session
+from dbp_bringup.supervisor import StallWatch, Supervisor
+from dbp_policy import paths
+from dbp_policy.clock import now
+from dbp_policy.errors import DbpError, run_main
+from dbp_policy.guard.faults import FAULTS, Severity
+from dbp_policy.unitree.network import SIMULATION_DOMAIN
+
+SETTLE = 2.0
+"""The first part of a walk, left out of its means [s]."""
+
+
+@dataclass(frozen=True)
+class Args:
+    """Walks a simulated Go2: MuJoCo robot, guard and policy node on Unitree's own interface.
+
+    Without --seconds it stays up, to be driven by this terminal's keys or by ROS on cmd_vel and joy. With --seconds it
+    stands up, walks at --cmd, sits down, and exits 0 only if the robot did not fall and no fault was raised.
+    """
+
+    policy: Path | None = None
+    """ONNX policy to run; the walking policy that ships by default."""
+    headless: bool = False
+    """Run without MuJoCo's viewer."""
+    seconds: float | None = None
+    """Walk for this long by script, then end."""
+    cmd: tuple[float, float, float] = (0.5, 0.0, 0.0)
+    """Velocity command VX VY WZ of the script, in body axes [m/s, m/s, rad/s]."""
+    json: Path | None = None
+    """Write what was measured, from ground truth and from the wire."""
+    video: Path | None = None
+    """Write a video of the run (mp4)."""
+    domain: int = SIMULATION_DOMAIN
+    """DDS domain of the simulated robot."""
+    on_silence: Literal["hold", "limp"] = "hold"
+    """What the simulated motors do when commands stop."""
+    noise: float = 0.0
+    """Sensor noise: 0 none, 1 as a real robot's."""
+    network: bool = False
+    """Let ROS discover beyond this host."""
+
+
+def main() -> int:
+    """Console entry point."""
+    return run_main(lambda: run(tyro.cli(Args, prog="dbp sim")))
+
+
+def run(args: Args) -> int:
+    """Runs the simulation; the exit code."""
+    if args.seconds is not None and not SETTLE < args.seconds <= 86400.0:
+        raise DbpError(f"--seconds: expected more than {SETTLE:g} s (the walk settles first), got {args.seconds}")
+    if args.json and not args.json.absolute().parent.is_dir():
+        raise DbpError(f"--json: expected an existing folder, got {args.json.parent}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    environment = {} if args.network else stack.LOCAL_DISCOVERY
+    os.environ.update(environment)
+    with tempfile.TemporaryDirectory(prefix="dbp-") as folder:
+        return _run(args, Path(folder))
+
+
+def _run(args: Args, folder: Path) -> int:
+    scripted = args.seconds is not None
+    runtime_dir = folder if scripted else paths.runtime_dir()
+    recorder = stack.Process(
+        "recorder",
+        "dbp_bringup",
+        "recorder",
+        ("--out", str(folder / "run.npz"), "--domain", str(args.domain), "--runtime-dir", str(runtime_dir)),
+    )
+    processes = stack.simulated_stack(_values(args, runtime_dir)) + ((recorder,) if scripted else ())
+    stalls = StallWatch()
+    with Supervisor(processes) as supervisor:
+        topic = "cmd_vel" if scripted else "cmd_vel_teleop"
+        with Session(topic, supervisor.check) as session:
+            session.wait_ready()
+            if not scripted:
+                return _interactive(session, supervisor)
+            marks = _script(session, args)
+    report = walk_report(Recorded.load(folder / "run.npz"), np.array(args.cmd), **marks["windows"])
+    report = {"command": list(args.cmd), **report, **marks["notes"], "machine_stall_ms": round(1e3 * stalls.worst, 1)}
+    return _conclude(report, args.json)
+
+
+def _values(args: Args, runtime_dir: Path) -> dict[str, str]:
+    return {
+        "policy": str(args.policy.absolute()) if args.policy else "",
+        "runtime_dir": str(runtime_dir),
+        "domain": str(args.domain),
+        "headless": str(args.headless).lower(),
+        "video": str(args.video.absolute()) if args.video else "",
+        "on_silence": args.on_silence,
+        "noise": str(args.noise),
+    }
+
+
+def _script(session: Session, args: Args) -> dict:
+    """Stands up, walks, sits down; the time windows for the report, and what the stack said of itself."""
+    session.forget_faults()
+    print("sim: standing up", flush=True)
+    session.demand("stand_up", "standing")
+    up = now()
+    session.spin(0.5)
+    session.demand("start", "policy")
+    late_before = int(session.diagnostics["late_ticks"])
+    print(f"sim: walking at {args.cmd} for {args.seconds:g} s", flush=True)
+    begin = now()
+    problem = ""
+    try:
+        session.walk(np.array(args.cmd), args.seconds)
+        end = now()
+        print("sim: sitting down", flush=True)
+        session.demand("sit_down", "damping")
+    except DbpError as error:  # a walk that went wrong is reported, not hidden behind the error
+        problem, end = str(error), now()
+    session.spin(0.6)
+    seen = {name: FAULTS[name].severity for name in session.faults if name in FAULTS}
+    notes = {
+        "faults": sorted(name for name, severity in seen.items() if severity >= Severity.SLOW),
+        "warnings": sorted(name for name, severity in seen.items() if severity < Severity.SLOW),
+        "problem": problem,
+        "late_ticks": int(session.diagnostics["late_ticks"]) - late_before,
+        "guard_overruns": int(session.diagnostics["guard_overruns"]),
+    }
+    return {"windows": {"up": (up, end), "walk": (min(begin + SETTLE, end - 0.1), end)}, "notes": notes}
+
+
+def _interactive(session: Session, supervisor: Supervisor) -> int:
+    print("sim: ready. Velocity goes to the ROS topic cmd_vel (autonomy) or joy (gamepad), on this host; services:")
+    print("     stand_up, start, sit_down, estop, reset (std_srvs/Trigger). From another terminal: ./dbp estop")
+    if sys.stdin.isatty():
+        teleop.drive(session, supervisor.check)
+    while True:
+        supervisor.check()
+        session.spin(0.5)
+
+
+def _conclude(report: dict, path: Path | None) -> int:
+    for name, value in report.items():
+        print(f"  {name:18s} {value}")
+    if path is not None:
+        temporary = path.with_name(f".{path.name}")
+        temporary.write_text(json.dumps(report, indent=2) + "\n")
+        temporary.replace(path)
+    return 0 if not (report["fell"] or report["faults"] or report["problem"]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

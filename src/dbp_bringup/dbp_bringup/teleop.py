@@ -1,0 +1,125 @@
+"""`./dbp teleop`: drives a running stack from the keyboard of this terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tyro
+
+from dbp_bringup.session import COMMAND_PERIOD, Session
+from dbp_bringup.stack import LOCAL_DISCOVERY
+from dbp_policy.clock import now
+from dbp_policy.errors import DbpError, run_main
+
+STEP = {
+    "w": (0.1, 0.0, 0.0),
+    "s": (-0.1, 0.0, 0.0),
+    "a": (0.0, 0.1, 0.0),
+    "d": (0.0, -0.1, 0.0),
+    "q": (0.0, 0.0, 0.2),
+    "e": (0.0, 0.0, -0.2),
+}
+"""What a key adds to vx, vy, wz [m/s, m/s, rad/s]."""
+
+SERVICE = {"1": "stand_up", "2": "start", "3": "sit_down", "x": "estop", "r": "reset"}
+LIMIT = np.array([0.6, 0.6, 1.0])
+HOLD = 1.0
+"""A resting keyboard keeps the robot from autonomy for this long after its last key [s]."""
+
+HELP = """keys:  1 stand up   2 start the policy   3 sit down   x STOP (damps, latches)   r reset
+       w/s forward/back   a/d left/right   q/e turn   space zero velocity   Ctrl-C quit"""
+
+
+class Keyboard:
+    """This terminal without line buffering; use as a context."""
+
+    def __enter__(self) -> Keyboard:
+        if not sys.stdin.isatty():
+            raise DbpError("the keyboard teleop expects a terminal, got a pipe")
+        self._file = sys.stdin.fileno()
+        self._saved = termios.tcgetattr(self._file)
+        tty.setcbreak(self._file)
+        return self
+
+    def __exit__(self, *_) -> None:
+        termios.tcsetattr(self._file, termios.TCSADRAIN, self._saved)
+
+    def keys(self) -> Iterator[str]:
+        """The keys pressed since the last call."""
+        while select.select([self._file], [], [], 0.0)[0]:
+            yield os.read(self._file, 1).decode(errors="replace")
+
+
+class Driver:
+    """Turns keys into a velocity: each key adds a step, and the sum stays until changed. Pure."""
+
+    def __init__(self) -> None:
+        self.velocity = np.zeros(3)
+        self._touched = -np.inf
+
+    def press(self, key: str, now: float) -> str | None:
+        """Takes a key; returns the service it asks for, if any. Anything but a driving key stops."""
+        self._touched = now
+        if key in STEP:
+            self.velocity = np.clip(self.velocity + STEP[key], -LIMIT, LIMIT)
+            return None
+        self.velocity = np.zeros(3)
+        return SERVICE.get(key)
+
+    def in_charge(self, now: float) -> bool:
+        """Whether to publish: while driving, and for a moment after the last key."""
+        return bool(self.velocity.any()) or now - self._touched < HOLD
+
+
+def drive(session: Session, watch: Callable[[], None] = lambda: None) -> None:
+    """Drives by keys until Ctrl-C; the session has to publish as teleop."""
+    print(HELP)
+    driver = Driver()
+    with Keyboard() as keyboard:
+        while True:
+            watch()
+            for key in keyboard.keys():
+                service = driver.press(key, now())
+                if service:
+                    with contextlib.suppress(DbpError):
+                        print(f"\r\033[K{service}: {session.ask(service)[1]}")
+            if driver.in_charge(now()):
+                session.drive(driver.velocity)
+            session.spin(COMMAND_PERIOD)
+            v = " ".join(f"{x:+.1f}" for x in driver.velocity)
+            text = f"{session.mode:12s} vx vy wz: {v}  {session.diagnostics.get('faults', '')}"
+            print(f"\r\033[K{text[:100]}", end="", flush=True)
+
+
+@dataclass(frozen=True)
+class Args:
+    """Drives a running stack from this keyboard; a key pressed here overrides autonomy on cmd_vel."""
+
+    network: bool = False
+    """Reach a stack on another host, as started by `dbp real`; otherwise ROS stays on this one."""
+
+
+def main() -> int:
+    """Console entry point."""
+
+    def body() -> int:
+        args = tyro.cli(Args, prog="dbp teleop")
+        if not args.network:
+            os.environ.update(LOCAL_DISCOVERY)
+        with Session("cmd_vel_teleop") as session:
+            drive(session)
+        return 0
+
+    return run_main(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
