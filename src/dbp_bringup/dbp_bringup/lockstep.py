@@ -35,11 +35,18 @@ class Lockstep:
         self.guard = Guard()
         self.command = np.zeros(3)
         self.policy_alive = True
-        self.policy = PolicyLoop(runner, lambda _now: self.command)
+        self.policy = PolicyLoop(runner, self._velocity_command)
         self.now = 0.0
         self.output: GuardOutput | None = None
-        self.truth: Truth = self.robot.truth()
         self._targets: list[JointTarget] = []
+
+    @property
+    def truth(self) -> Truth:
+        """Where the robot really is now."""
+        return self.robot.truth()
+
+    def _velocity_command(self, _now: float, halt: bool) -> tuple[np.ndarray, str]:
+        return (np.zeros(3) if halt else self.command), "script"
 
     def tick(self, *requests: Request) -> GuardOutput:
         """One guard period: the robot moves, its lowstate reaches the guard, the guard's command the robot."""
@@ -64,6 +71,13 @@ class Lockstep:
             self.tick()
             if each_tick is not None:
                 each_tick(self)
+
+    def run_while(self, goes_on: Callable[[Lockstep], bool], timeout: float) -> None:
+        """Ticks as long as `goes_on` says so after a tick, for `timeout` seconds at most."""
+        for _ in range(round(timeout * 1000.0 / LOWSTATE_PERIOD_MS)):
+            self.tick()
+            if not goes_on(self):
+                return
 
     def run_until(self, mode: Mode, timeout: float) -> bool:
         """Ticks until the guard is in a mode; False if it is not within `timeout` seconds."""

@@ -70,7 +70,7 @@ def run(args: Args) -> int:
     if args.json and not args.json.absolute().parent.is_dir():
         raise DbpError(f"--json: expected an existing folder, got {args.json.parent}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    environment = {} if args.network else stack.LOCAL_DISCOVERY
+    environment = {} if args.network else stack.local_discovery(os.environ.get("ROS_DISTRO"))
     os.environ.update(environment)
     with tempfile.TemporaryDirectory(prefix="dbp-") as folder:
         return _run(args, Path(folder))

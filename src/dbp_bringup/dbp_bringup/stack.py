@@ -49,8 +49,12 @@ REAL_ARGUMENTS = (
     RUNTIME_DIR,
 )
 
-LOCAL_DISCOVERY = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_LOCALHOST_ONLY": "1"}
-"""Environment that keeps a simulation's ROS topics on this host (since Iron; before)."""
+
+def local_discovery(ros_distro: str | None) -> dict[str, str]:
+    """Environment that keeps a simulation's ROS topics on this host; Humble knows only the older variable."""
+    if ros_distro == "humble":
+        return {"ROS_LOCALHOST_ONLY": "1"}
+    return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 
 
 def simulated_stack(values: Mapping[str, str]) -> tuple[Process, ...]:

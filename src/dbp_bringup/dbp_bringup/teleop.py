@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 
 from dbp_bringup.session import COMMAND_PERIOD, Session
-from dbp_bringup.stack import LOCAL_DISCOVERY
+from dbp_bringup.stack import local_discovery
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
 
@@ -113,7 +113,7 @@ def main() -> int:
     def body() -> int:
         args = tyro.cli(Args, prog="dbp teleop")
         if not args.network:
-            os.environ.update(LOCAL_DISCOVERY)
+            os.environ.update(local_discovery(os.environ.get("ROS_DISTRO")))
         with Session("cmd_vel_teleop") as session:
             drive(session)
         return 0

@@ -20,10 +20,10 @@ class PolicyLoop:
 
     Args:
         runner: The policy.
-        velocity_command: Gives the command vx, vy, wz for a time `now`; asked once per policy tick.
+        velocity_command: Gives the command vx, vy, wz and its source for (now, halt); asked once per policy tick.
     """
 
-    def __init__(self, runner: Runner, velocity_command: Callable[[float], np.ndarray]) -> None:
+    def __init__(self, runner: Runner, velocity_command: Callable[[float, bool], tuple[np.ndarray, str]]) -> None:
         self._runner = runner
         self._velocity_command = velocity_command
         self._estimator = Estimator()
@@ -33,6 +33,8 @@ class PolicyLoop:
         self.estimate: Estimate | None = None
         self.command = np.zeros(3)
         """The velocity command of the last policy tick."""
+        self.source = ""
+        """Who gave it."""
         self.ticks = 0
         self.late_ticks = 0
 
@@ -48,9 +50,8 @@ class PolicyLoop:
         self._mode = status.mode
         if not self._is_due(state.tick_ms):
             return None
-        wanted = self._velocity_command(now)
-        walking = status.mode == Mode.POLICY and not status.zero_velocity
-        self.command = wanted if walking else np.zeros(3)
+        halt = status.mode != Mode.POLICY or status.zero_velocity
+        self.command, self.source = self._velocity_command(now, halt)
         self.ticks += 1
         return self._runner.step(state, self.command, self.estimate.velocity_body, now)
 

@@ -23,7 +23,7 @@ from std_srvs.srv import Trigger
 
 from dbp_policy import local_link, paths, ros_messages
 from dbp_policy.clock import now, prepare_realtime
-from dbp_policy.command import CommandMux
+from dbp_policy.command import CommandLimits, CommandMux
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.onnx_policy import load_runner
 from dbp_policy.operator import ask_guard
@@ -100,12 +100,12 @@ class PolicyNode(Node):
         runner = load_runner(policy)
         contract = runner.contract
         self._maximum = np.array(contract.command_max)
-        self._mux = CommandMux(np.array(contract.command_min), self._maximum)
+        self._mux = CommandMux(CommandLimits(contract.command_min, contract.command_max))
         self._folder = folder
         self._counts = (0, 0, now())
         self._rates = (0.0, 0.0)
         self._last_mode: str | None = None
-        self.control = ControlThread(PolicyLoop(runner, lambda t: self._mux.command(t)[0]), folder)
+        self.control = ControlThread(PolicyLoop(runner, self._mux.command), folder)
         self._make_topics()
         self.get_logger().info(f"policy {policy}: ready")
 
@@ -176,7 +176,8 @@ class PolicyNode(Node):
             "late_ticks": loop.late_ticks,
             "guard_overruns": status.overruns,
             "command": " ".join(f"{v:.3f}" for v in loop.command),
-            "source": self._mux.command(now())[1],
+            "source": loop.source,
+            "source_reason": self._mux.reason,
             "battery_soc": state.battery_soc,
             "motor_temperature_max": state.temperature_sdk.max(),
         }

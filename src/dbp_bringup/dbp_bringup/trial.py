@@ -1,0 +1,170 @@
+"""One scenario of the battery in lockstep, and what it measured."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from dbp_bringup.battery import PUSH_TIMES, Scenario
+from dbp_bringup.lockstep import Lockstep
+from dbp_bringup.report import FALLEN_UP_Z
+from dbp_bringup.robot.physics import PhysicsOptions, Truth
+from dbp_policy import go2
+from dbp_policy.rotations import rotation_matrix
+from dbp_policy.runner import Runner
+from dbp_policy.types import Mode
+
+FALLEN_HEIGHT = 0.15
+"""A base lower than this lies on its legs; walking and standing keep it near 0.3 [m]."""
+
+SAMPLE_TICKS = 5
+"""Ground truth is read every so many ticks: at 100 Hz."""
+
+SETTLING = 1.0
+"""After a change of the command the velocity does not count for so long [s]."""
+
+WINDOW = 0.5
+"""The velocity is averaged over this time, a gait cycle or so, before it is compared with the command [s]."""
+
+_TICK = 1.0 / go2.LOWSTATE_HZ
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened in one scenario."""
+
+    scenario: Scenario
+    walked: bool
+    """The guard got the robot onto its legs and granted the policy."""
+    fell: bool
+    faults: tuple[str, ...]
+    """All that the guard raised, in the order of their first appearance."""
+    sat_down: bool
+    """It got back to lying by itself."""
+    survival: float
+    """Share of the walk before a fall or a fault of standing or damping severity."""
+    planar_velocity_error: float
+    yaw_rate_error: float
+    """Mean distance from the command [m/s], [rad/s]; NaN if it did not last long enough to tell."""
+    tilt_max: float
+    """[rad]."""
+    torque_peak: float
+    speed_peak: float
+    """Of any joint, over the motor's limit at standstill and its no-load speed."""
+    joint_limit_margin: float
+    """Of any joint, negative beyond the limit [rad]."""
+    simulated_seconds: float
+    cpu_seconds: float
+
+
+def run_trial(runner: Runner, scenario: Scenario) -> Outcome:
+    """Stands up, walks, sits down; a fall or a fault ends the walk."""
+    begin = time.process_time()
+    options = PhysicsOptions(
+        friction=scenario.friction,
+        payload_kg=scenario.payload_kg,
+        payload_position=scenario.payload_position,
+        command_delay_ms=scenario.delay_ms,
+        noise=scenario.noise,
+    )
+    lockstep = Lockstep(runner, options)
+    walk = _Walk(runner, scenario)
+    walked = lockstep.stand_up() and lockstep.start()
+    if walked:
+        lockstep.run_while(walk.goes_on, scenario.walk_seconds)
+    else:
+        walk.note_faults(lockstep)
+    sat_down = not walk.fell and lockstep.sit_down()
+    walk.note_faults(lockstep)
+    return Outcome(
+        scenario=scenario,
+        walked=walked,
+        fell=walk.fell,
+        faults=tuple(walk.faults),
+        sat_down=sat_down,
+        survival=walk.seconds / scenario.walk_seconds,
+        **walk.velocity_errors(),
+        tilt_max=walk.tilt_max,
+        torque_peak=float((walk.torque_peak / go2.TAU_MAX).max()),
+        speed_peak=float((walk.speed_peak / go2.DQ_MAX).max()),
+        joint_limit_margin=float(min((go2.Q_MAX - walk.q_max).min(), (walk.q_min - go2.Q_MIN).min())),
+        simulated_seconds=lockstep.now,
+        cpu_seconds=time.process_time() - begin,
+    )
+
+
+class _Walk:
+    """Gives commands and pushes at their times, and keeps what is to be judged."""
+
+    def __init__(self, runner: Runner, scenario: Scenario) -> None:
+        contract = runner.contract
+        self._scenario = scenario
+        self._commands = np.clip(scenario.commands, contract.command_min, contract.command_max)
+        self._pushes = [round(t / _TICK) for t in PUSH_TIMES] if any(scenario.push) else []
+        self._ticks = 0
+        self._velocities: list[tuple[float, float, float]] = []
+        self.fell = False
+        self.faults: dict[str, None] = {}
+        self.tilt_max = 0.0
+        self.torque_peak, self.speed_peak = np.zeros(12), np.zeros(12)
+        self.q_min, self.q_max = go2.STAND_Q.copy(), go2.STAND_Q.copy()
+
+    @property
+    def seconds(self) -> float:
+        return self._ticks * _TICK
+
+    def goes_on(self, lockstep: Lockstep) -> bool:
+        """Called after every tick of the walk."""
+        self._ticks += 1
+        lockstep.command = self._commands[self._command_at(self.seconds)]
+        if self._ticks in self._pushes:
+            push = rotation_matrix(lockstep.truth.quat_wxyz) @ (*self._scenario.push, 0.0)
+            lockstep.robot.physics.push(push)
+        self._note_joints(lockstep)
+        if lockstep.output.status.faults:
+            self.note_faults(lockstep)
+        if self._ticks % SAMPLE_TICKS == 0:
+            self._note_truth(lockstep.truth)
+        return lockstep.guard.mode == Mode.POLICY and not self.fell
+
+    def note_faults(self, lockstep: Lockstep) -> None:
+        """Keeps the faults that the guard shows now."""
+        self.faults.update(dict.fromkeys(lockstep.output.status.faults))
+
+    def velocity_errors(self) -> dict[str, float]:
+        """Mean distance of the smoothed velocity from each command, from `SETTLING` after its change on."""
+        rate = go2.LOWSTATE_HZ // SAMPLE_TICKS
+        window, settling = round(WINDOW * rate), round(SETTLING * rate)
+        per_command = round(self._scenario.walk_seconds * rate) // len(self._commands)
+        velocities, errors = np.array(self._velocities).reshape(-1, 3), []
+        for i, command in enumerate(self._commands):
+            part = velocities[i * per_command + settling : (i + 1) * per_command]
+            if len(part) >= window:
+                sums = np.cumsum(np.vstack([np.zeros(3), part]), axis=0)
+                errors.append((sums[window:] - sums[:-window]) / window - command)
+        if not errors:
+            return {"planar_velocity_error": float("nan"), "yaw_rate_error": float("nan")}
+        error = np.concatenate(errors)
+        return {
+            "planar_velocity_error": float(np.hypot(error[:, 0], error[:, 1]).mean()),
+            "yaw_rate_error": float(np.abs(error[:, 2]).mean()),
+        }
+
+    def _command_at(self, seconds: float) -> int:
+        share = seconds / self._scenario.walk_seconds
+        return min(int(share * len(self._commands)), len(self._commands) - 1)
+
+    def _note_joints(self, lockstep: Lockstep) -> None:
+        state = lockstep.output.state
+        np.maximum(self.torque_peak, np.abs(state.tau_sdk), out=self.torque_peak)
+        np.maximum(self.speed_peak, np.abs(state.dq_sdk), out=self.speed_peak)
+        np.minimum(self.q_min, state.q_sdk, out=self.q_min)
+        np.maximum(self.q_max, state.q_sdk, out=self.q_max)
+
+    def _note_truth(self, truth: Truth) -> None:
+        self._velocities.append((*truth.velocity_body[:2], truth.yaw_rate))
+        self.tilt_max = max(self.tilt_max, float(np.arccos(np.clip(truth.up_z, -1.0, 1.0))))
+        upright = truth.up_z >= FALLEN_UP_Z and truth.position[2] >= FALLEN_HEIGHT
+        self.fell = self.fell or truth.trunk_contact or not upright
