@@ -55,9 +55,10 @@ def matched_readers(writer: DataWriter) -> int:
 
 
 class RawReader:
-    """Receives CDR payloads of one topic."""
+    """Receives CDR payloads of one topic, until it is dropped or its participant closed."""
 
-    def __init__(self, reader: DataReader, depth: int) -> None:
+    def __init__(self, participant: Participant, reader: DataReader, depth: int) -> None:
+        self._participant = participant  # lives as long as its channels
         self._reader = reader
         self._depth = depth
 
@@ -79,9 +80,10 @@ class RawReader:
 
 
 class RawWriter:
-    """Sends CDR payloads to one topic."""
+    """Sends CDR payloads to one topic, until it is dropped or its participant closed."""
 
-    def __init__(self, writer: DataWriter) -> None:
+    def __init__(self, participant: Participant, writer: DataWriter) -> None:
+        self._participant = participant  # lives as long as its channels
         self._writer = writer
 
     def write(self, cdr: bytes) -> None:
@@ -127,11 +129,11 @@ class Participant:
     def reader(self, topic: str, depth: int = 16) -> RawReader:
         """Reader of a Unitree topic that keeps the last `depth` samples between two takes."""
         qos = Qos(Policy.History.KeepLast(depth))  # local to the reader, all else as the SDK has it
-        return RawReader(DataReader(self._participant, self._topic(topic), qos), depth)
+        return RawReader(self, DataReader(self._participant, self._topic(topic), qos), depth)
 
     def writer(self, topic: str) -> RawWriter:
         """Writer of a Unitree topic. Raises `ChannelError` for a topic this project has no type for."""
-        return RawWriter(DataWriter(self._participant, self._topic(topic)))
+        return RawWriter(self, DataWriter(self._participant, self._topic(topic)))
 
     def _topic(self, name: str) -> Topic:
         return Topic(self._participant, name, topic_type(name))
