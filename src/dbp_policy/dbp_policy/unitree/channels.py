@@ -19,7 +19,9 @@ from cyclonedds.topic import Topic
 from dbp_policy.errors import DbpError
 from dbp_policy.unitree import sdk, wire
 
-_LOOPBACK_CONFIG = """
+# CycloneDDS 0.10 finds no multicast on loopback; 11 does multicast there, and would not meet the SDK's processes by
+# unicast.
+_UNICAST_DISCOVERY = """
   <Discovery>
     <ParticipantIndex>auto</ParticipantIndex>
     <MaxAutoParticipantIndex>100</MaxAutoParticipantIndex>
@@ -114,11 +116,11 @@ class Participant:
     """
 
     def __init__(self, interface: str, domain: int) -> None:
-        loopback = interface == "lo"
+        unicast = interface == "lo" and sdk.dds_is_robot_compatible()
         config = _CONFIG.format(
             interface=interface,
-            multicast="false" if loopback else "default",
-            discovery=_LOOPBACK_CONFIG if loopback else "",
+            multicast="false" if unicast else "default",
+            discovery=_UNICAST_DISCOVERY if unicast else "",
         )
         try:
             self._domain = Domain(domain, config)
