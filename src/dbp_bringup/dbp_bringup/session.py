@@ -10,7 +10,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Twist
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -63,6 +63,14 @@ class Session:
             if status.hardware_id == "go2":
                 self.diagnostics = {pair.key: pair.value for pair in status.values}
                 self.faults |= set(filter(None, self.diagnostics.get("faults", "").split(",")))
+
+    def subscribe(self, kind: type, topic: str, callback: Callable) -> None:
+        """Hears a further topic, as sensor data."""
+        self._node.create_subscription(kind, topic, callback, qos_profile_sensor_data)
+
+    def publisher(self, kind: type, topic: str):
+        """Publishes on a further topic."""
+        return self._node.create_publisher(kind, topic, 1)
 
     def forget_faults(self) -> None:
         """Starts counting faults anew."""

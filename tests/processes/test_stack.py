@@ -1,0 +1,129 @@
+"""The real processes on real DDS and real ROS: what the stack does when it is driven, stopped, and partly killed."""
+
+import numpy as np
+from dbp_bringup.report import FALLEN_UP_Z, KP, rate, target_rate
+from dbp_bringup.robot import local_channel
+from dbp_policy import go2
+from dbp_policy.clock import now
+from dbp_policy.guard.limits import KD_MAX, KP_MAX
+from dbp_policy.operator import ask_guard
+from dbp_policy.types import Mode, Request
+from nav_msgs.msg import Odometry
+from running_stack import RunningStack, repeat_if_stalled
+from sensor_msgs.msg import Joy
+
+FORWARD = np.array([0.4, 0.0, 0.0])
+
+
+def assert_commands_safe(recorded, since):
+    commands = recorded.lowcmd[recorded.lowcmd_t >= since]
+    assert len(commands) > 0
+    q, kp, kd = commands[:, 0], commands[:, 2], commands[:, 3]
+    assert np.isfinite(commands).all()
+    assert (kp >= 0).all() and (kp <= KP_MAX).all() and (kd > 0).all() and (kd <= KD_MAX).all()
+    assert ((q >= go2.Q_MIN - 0.05) & (q <= go2.Q_MAX + 0.05) | (kp == 0)).all()
+
+
+def truth_since(recorded, since):
+    return recorded.truth[recorded.truth[:, 0] >= since]
+
+
+@repeat_if_stalled
+def test_killing_the_policy_while_walking_leaves_the_robot_on_its_legs():
+    with RunningStack() as stack:
+        stack.walk()
+        stack.session.walk(FORWARD, 3.0)
+        killed = now()
+        stack.kill("policy_node")
+        stack.session.spin(3.0)
+        status = ask_guard(stack.folder, Request.SIT_DOWN)  # the guard serves without the policy node
+        sat = now()
+        stack.session.spin(3.0)
+        recorded = stack.recorded()
+    assert status.mode == Mode.SITTING_DOWN and "policy_stale" not in status.refusal
+    assert_commands_safe(recorded, killed)
+    truth = truth_since(recorded, killed)
+    assert truth[:, 8].min() > FALLEN_UP_Z, "the robot flipped"
+    standing = truth[(truth[:, 0] > killed + 2.0) & (truth[:, 0] < sat)]
+    assert standing[:, 3].min() > 0.25, "the guard's standing hold does not stand"
+    assert rate(recorded.lowcmd_t, killed, sat) > 400
+    assert target_rate(recorded, killed + 1.0, sat) < 5, "somebody still moves the target"
+    assert (recorded.lowcmd[-1, KP] == 0).all(), "the last command is damping"
+
+
+@repeat_if_stalled
+def test_estop_while_walking_latches_until_reset():
+    with RunningStack() as stack:
+        session = stack.session
+        stack.walk()
+        session.walk(FORWARD, 2.0)
+        stopped = now()
+        assert ask_guard(stack.folder, Request.ESTOP).latched  # what ./dbp estop does
+        session.spin(2.0)
+        assert session.mode == "damping"
+        for service in ("stand_up", "start", "sit_down"):
+            granted, reason = session.ask(service)
+            assert not granted and "latched" in reason
+        begin_reset = now()
+        assert session.ask("reset")[0]
+        session.spin(1.0)
+        assert session.mode == "damping", "reset must not move the robot"
+        session.demand("stand_up", "standing")
+        up = now()
+        recorded = stack.recorded()
+    latched = recorded.lowcmd[(recorded.lowcmd_t > stopped + 0.1) & (recorded.lowcmd_t < begin_reset)]
+    assert len(latched) > 500 and (latched[:, KP] == 0).all() and (latched[:, 3] == go2.DAMPING_KD).all()
+    assert truth_since(recorded, stopped)[:, 8].min() > FALLEN_UP_Z
+    assert truth_since(recorded, up - 0.2)[0, 3] > 0.28
+
+
+@repeat_if_stalled
+def test_remote_stops_and_stays_stopped_while_held():
+    with RunningStack() as stack:
+        session = stack.session
+        stack.walk()
+        assert local_channel.press_remote(stack.hands, frozenset({"l2_button", "b"}))
+        session.spin_until(lambda: session.mode == "damping", 2.0, "damping after L2+B")
+        session.spin(1.5)
+        granted, reason = session.ask("reset")
+        assert not granted and "estop" in reason
+        local_channel.press_remote(stack.hands, frozenset())
+        session.spin(0.5)
+        assert session.ask("reset")[0]
+
+
+@repeat_if_stalled
+def test_joy_takes_over_and_its_silence_stops_and_odometry_is_right():
+    samples = []
+    with RunningStack() as stack:
+        session = stack.session
+        stack.walk()
+        session.subscribe(Odometry, "odom", lambda m: samples.append((now(), m.twist.twist.linear)))
+        joy = session.publisher(Joy, "joy")
+        pressed = Joy(axes=[0.0, -1.0, 0.0, 0.0, 0.0], buttons=[0, 0, 0, 0, 1])
+        autonomy = now()
+        session.walk(FORWARD, 4.0)
+        assert session.diagnostics["source"] == "autonomy"
+        taken = now()
+        while now() < taken + 4.0:
+            joy.publish(pressed)
+            session.walk(FORWARD, 0.05)  # autonomy goes on asking
+        assert session.diagnostics["source"] == "teleop"
+        silent = now()
+        session.walk(FORWARD, 1.2)  # joy silent: its hold-off keeps autonomy out
+        assert session.diagnostics["source"] == "nobody"
+        end = now()
+        session.spin(0.3)
+        recorded = stack.recorded()
+    vx = recorded.truth[:, 4]
+    t = recorded.truth[:, 0]
+    assert vx[(t > autonomy + 2.0) & (t < taken)].mean() > 0.25
+    assert vx[(t > taken + 1.5) & (t < silent)].mean() < -0.3, "joy asked to go back at full stick"
+    assert abs(vx[(t > silent + 0.9) & (t < end)].mean()) < 0.12
+    error = [
+        (v.x - np.interp(s, t, vx), v.y - np.interp(s, t, recorded.truth[:, 5]))
+        for s, v in samples
+        if autonomy + 1.0 < s < silent
+    ]
+    assert len(error) > 200
+    assert np.sqrt(np.mean(np.square(error))) < 0.08
