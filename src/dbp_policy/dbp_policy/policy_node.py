@@ -5,6 +5,7 @@ Nothing that keeps the robot from falling waits for ROS: callbacks and the loop 
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -14,9 +15,10 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Imu, JointState, Joy
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -190,21 +192,22 @@ def main() -> int:
     """Console entry point."""
 
     def body() -> int:
-        rclpy.init()
-        node = None
+        # Our own handlers: rclpy's end the context under a spinning executor, which then raises now and then.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        stopping = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopping.set())
+        node = PolicyNode()
         try:
-            node = PolicyNode()
             node.control.start()
             executor = SingleThreadedExecutor()
             executor.add_node(node)
-            executor.spin()
-        except ExternalShutdownException:
-            pass
+            while not stopping.is_set():
+                executor.spin_once(timeout_sec=0.1)
         finally:
-            if node is not None:
-                node.control.stop()
-                node.destroy_node()
-            rclpy.try_shutdown()
+            node.control.stop()
+            node.destroy_node()
+            rclpy.shutdown()
         return 0
 
     return run_main(body)

@@ -1,10 +1,15 @@
-"""Pictures of the MuJoCo robot: the live viewer, and videos rendered from a recorded motion after the run."""
+"""Pictures of the MuJoCo robot: the live viewer, and a video of a recorded motion, rendered after the run.
+
+Rendering would hold up the physics, and MuJoCo chooses its OpenGL once, on import: so `render` does it in a process of
+its own, with the first of MuJoCo's off-screen back ends that works here.
+"""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
 
 import mujoco
@@ -12,7 +17,8 @@ import numpy as np
 
 from dbp_policy.errors import DbpError
 
-VIDEO_HZ, VIDEO_SIZE = 30, (720, 480)
+VIDEO_HZ = 30
+_BACKENDS = ("egl", "osmesa")
 
 
 def open_viewer(model: mujoco.MjModel, data: mujoco.MjData):
@@ -32,14 +38,14 @@ def open_viewer(model: mujoco.MjModel, data: mujoco.MjData):
 
 
 class Video:
-    """Collects poses while the robot runs and renders them when it has stopped: rendering would hold up the physics.
+    """Collects poses while the robot runs; writes the video when it has stopped.
 
     Args:
         path: Video file to write.
         model: The robot's model.
 
     Raises:
-        DbpError: This machine cannot render off screen.
+        DbpError: The folder does not exist, or this machine cannot render off screen.
     """
 
     def __init__(self, path: Path, model: mujoco.MjModel) -> None:
@@ -48,39 +54,31 @@ class Video:
         self._path = path
         self._model = model
         self._poses: list[np.ndarray] = []
-        self._renderer()
+        self._backend = _working_backend()
 
     def record(self, data: mujoco.MjData) -> None:
         """Takes a frame, to be called `VIDEO_HZ` times a second."""
         self._poses.append(data.qpos.copy())
 
-    def write(self, progress: Callable[[str], None] = lambda text: print(text, file=sys.stderr)) -> None:
-        """Renders and writes the file."""
-        import imageio_ffmpeg
+    def write(self) -> None:
+        """Renders and writes the file; says how far it is."""
+        with tempfile.TemporaryDirectory() as folder:
+            model, poses = Path(folder) / "model.mjb", Path(folder) / "poses.npy"
+            mujoco.mj_saveModel(self._model, str(model))
+            np.save(poses, np.array(self._poses).reshape(-1, self._model.nq))
+            _render(self._backend, str(model), str(poses), str(self._path), check=True)
 
-        renderer, data = self._renderer(), mujoco.MjData(self._model)
-        temporary = self._path.with_name(f".{self._path.name}")
-        writer = imageio_ffmpeg.write_frames(
-            os.fspath(temporary), VIDEO_SIZE, fps=VIDEO_HZ, quality=7, output_params=["-f", "mp4"], macro_block_size=8
-        )
-        writer.send(None)
-        for index, pose in enumerate(self._poses):
-            if index % (5 * VIDEO_HZ) == 0:
-                progress(f"video: frame {index} of {len(self._poses)}")
-            data.qpos[:] = pose
-            mujoco.mj_forward(self._model, data)
-            renderer.update_scene(data, "track")
-            writer.send(np.ascontiguousarray(renderer.render()))
-        writer.close()
-        renderer.close()
-        temporary.replace(self._path)
-        progress(f"video: wrote {self._path}")
 
-    def _renderer(self) -> mujoco.Renderer:
-        try:
-            return mujoco.Renderer(self._model, VIDEO_SIZE[1], VIDEO_SIZE[0])
-        except Exception as error:  # each GL backend has its own
-            raise DbpError(
-                f"video: expected off-screen OpenGL, got {error} "
-                "(on a machine without a GPU: apt-get install libosmesa6 and set MUJOCO_GL=osmesa)"
-            ) from None
+def _working_backend() -> str:
+    for backend in [os.environ["MUJOCO_GL"]] if os.environ.get("MUJOCO_GL") else _BACKENDS:
+        if _render(backend, check=False, quiet=True) == 0:
+            return backend
+    raise DbpError("video: expected off-screen OpenGL, found none (on Debian and Ubuntu: apt-get install libegl1)")
+
+
+def _render(backend: str, *arguments: str, check: bool, quiet: bool = False) -> int:
+    command = [sys.executable, "-m", "dbp_bringup.robot.render", *arguments]
+    done = subprocess.run(command, env={**os.environ, "MUJOCO_GL": backend}, capture_output=quiet)
+    if check and done.returncode:
+        raise DbpError(f"video: rendering ended with exit code {done.returncode}")
+    return done.returncode
