@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -144,6 +146,18 @@ class TestAgainstSdk:
         with pytest.raises(WireError) as error:
             LAYOUTS[name].to_record(cdr)
         assert "expected" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_codec_needs_nothing_but_numpy_and_a_checksum():
+    """The guard imports it: no DDS, no SDK, no ROS, no inference, no simulator."""
+    code = (
+        "import sys; from dbp_policy.unitree import crc, layout, network, remote, wire; "
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert not loaded & {"cyclonedds", "unitree_sdk2py", "rclpy", "onnxruntime", "torch", "mujoco"}
 
 
 class TestLowState:

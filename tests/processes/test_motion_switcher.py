@@ -137,6 +137,20 @@ def test_clients_do_not_take_each_others_answers(participant):
     assert [(answer.request_id, answer.code) for answer in answers] == [(request, rpc.OK)]
 
 
+def test_noise_on_the_service_is_passed_over(participant):
+    service = SportModeService()
+    server = motion_switcher_server(participant, service)
+    client = MotionSwitcherClient(participant, retry_s=0.05)
+    strangers = [participant.writer(f"rt/api/{SERVICE}/{side}") for side in ("request", "response")]
+
+    def noise() -> None:
+        server.poll()
+        for stranger in strangers:
+            stranger.write(b"\x00\x01\x00\x00" + random.randbytes(64))
+
+    assert released(client, noise)
+
+
 def test_sdk_client_releases_our_robot(participant, domain):
     service = SportModeService("normal")
     server = motion_switcher_server(participant, service)

@@ -71,7 +71,9 @@ class RpcClient:
         """Answers to this client's own requests that came since the last call."""
         answers = []
         for payload in self._responses.take():
-            response = self._types.Response_.deserialize(payload)
+            response = _read(self._types.Response_, payload)
+            if response is None:
+                continue
             identity = response.header.identity
             if self._first_id <= identity.id < self._next_id:
                 answers.append(Answer(identity.id, identity.api_id, response.header.status.code, response.data))
@@ -101,7 +103,9 @@ class RpcServer:
         """Answers what has arrived and returns how many requests that was."""
         payloads = self._requests.take()
         for payload in payloads:
-            request = self._types.Request_.deserialize(payload)
+            request = _read(self._types.Request_, payload)
+            if request is None:
+                continue
             identity = request.header.identity
             if identity.api_id == API_VERSION:
                 code, data = OK, self._version
@@ -111,6 +115,14 @@ class RpcServer:
                 header = self._types.ResponseHeader_(identity, self._types.ResponseStatus_(code))
                 self._responses.write(_padded(self._types.Response_(header, data, []).serialize()))
         return len(payloads)
+
+
+def _read(message_type: type, payload: bytes):
+    """A message, or None: what a stranger sends to a service must not end the process that listens."""
+    try:
+        return message_type.deserialize(payload)
+    except Exception:  # CycloneDDS has no exception of its own for a payload that it cannot read
+        return None
 
 
 def _padded(cdr: bytes) -> bytes:
