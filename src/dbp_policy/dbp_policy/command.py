@@ -1,0 +1,165 @@
+"""Who drives: picks the velocity command of the highest-ranked live source and keeps it smooth.
+
+A source counts while its messages are younger than its time-out. The highest rank among those is in charge. When a
+source falls silent it leaves a hold-off during which no lower one may take over: a human who has let go of the dead-man
+switch, or whose link broke, gets a robot that stops, not one that drives off by itself a moment later.
+
+An adapter calls `update` only while its human means it, a joystick's for example only with the enable button held: a
+zero velocity is a command like any other and keeps its source in charge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dbp_policy.errors import DbpError
+
+NOBODY = "nobody"
+"""Name of the source in charge when none is."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of velocity commands."""
+
+    name: str
+    rank: int
+    """The highest rank among the live sources is in charge."""
+    timeout: float
+    """Silence after which the source no longer counts [s]; sources publish at 10 Hz or more."""
+    hold_off: float = 0.0
+    """How long after its time-out the source still keeps lower ranks from taking over [s]."""
+
+
+SOURCES = (
+    Source("teleop", rank=20, timeout=0.3, hold_off=1.0),
+    Source("autonomy", rank=10, timeout=0.5),
+)
+"""A further source is a further row."""
+
+
+@dataclass(frozen=True)
+class CommandLimits:
+    """Bounds of vx, vy, wz in body axes [m/s, m/s, rad/s]."""
+
+    low: tuple[float, float, float] = (-0.6, -0.6, -1.0)
+    high: tuple[float, float, float] = (0.6, 0.6, 1.0)
+    """Velocity range; a policy's own range is in its contract."""
+    acceleration: tuple[float, float, float] = (2.0, 2.0, 4.0)
+    """Fastest change while a source is in charge [m/s², m/s², rad/s²]."""
+    stop_time: float = 0.2
+    """Time from full speed to zero when nobody is in charge [s]."""
+
+    def __post_init__(self) -> None:
+        low, high, acceleration = (np.asarray(v, dtype=float) for v in (self.low, self.high, self.acceleration))
+        if not (low.shape == high.shape == (3,) and np.all(low <= 0.0) and np.all(high >= 0.0)):
+            raise DbpError(f"command limits: expected a range around zero, got {self.low} to {self.high}")
+        if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
+            raise DbpError(f"command limits: expected finite velocities, got {self.low} to {self.high}")
+        if not (acceleration.shape == (3,) and np.all(acceleration > 0.0) and np.all(np.isfinite(acceleration))):
+            raise DbpError(f"command limits: expected three positive accelerations, got {self.acceleration}")
+        if not 0.0 < self.stop_time <= 1.0:
+            raise DbpError(f"command limits: expected a stop_time in (0, 1] s, got {self.stop_time}")
+
+
+class CommandMux:
+    """The velocity command multiplexer.
+
+    Args:
+        limits: Velocity and acceleration limits.
+        sources: Who may drive.
+
+    Raises:
+        DbpError: Two sources share a name or a rank, or a time is negative.
+
+    Attributes:
+        reason: Why the source in charge is in charge, or why nobody is, for people.
+        dropped: Messages refused so far, by source.
+    """
+
+    LONGEST_STEP = 0.1
+    """More time than this between two calls does not allow a larger change [s]; stopping is exempt."""
+
+    def __init__(self, limits: CommandLimits | None = None, sources: Sequence[Source] = SOURCES) -> None:
+        limits = limits or CommandLimits()
+        self._low, self._high = np.array(limits.low, dtype=float), np.array(limits.high, dtype=float)
+        self._acceleration = np.array(limits.acceleration, dtype=float)
+        self._stop_acceleration = np.maximum(self._high, -self._low) / limits.stop_time
+        self._sources = sorted(sources, key=lambda s: -s.rank)
+        for values, what in (([s.name for s in sources], "names"), ([s.rank for s in sources], "ranks")):
+            if len(set(values)) != len(values):
+                raise DbpError(f"command sources: expected different {what}, got {values}")
+        for s in sources:
+            if not (s.timeout > 0.0 and s.hold_off >= 0.0):
+                raise DbpError(f"command source {s.name}: expected timeout > 0 and hold_off >= 0, got {s}")
+        self._messages: dict[str, tuple[float, np.ndarray]] = {}
+        self._velocity = np.zeros(3)
+        self._last: float | None = None
+        self.dropped = {s.name: 0 for s in sources}
+        self.reason = "no source has sent a command yet"
+
+    def update(self, source: str, velocity: np.ndarray, now: float) -> bool:
+        """Takes a message; one with NaN or infinity in it, or of the wrong shape, is dropped and keeps nobody alive.
+
+        Args:
+            source: Name of a source.
+            velocity: vx, vy, wz in body axes, shape (3,) [m/s, m/s, rad/s].
+            now: When it arrived, monotonic [s].
+
+        Returns:
+            Whether it was taken.
+
+        Raises:
+            DbpError: There is no such source.
+        """
+        if source not in self.dropped:
+            raise DbpError(f"command source: expected one of {sorted(self.dropped)}, got {source!r}")
+        velocity = np.asarray(velocity, dtype=float)
+        if velocity.shape != (3,) or not np.isfinite(velocity).all():
+            self.dropped[source] += 1
+            return False
+        self._messages[source] = (now, np.clip(velocity, self._low, self._high))
+        return True
+
+    def command(self, now: float, halt: bool = False) -> tuple[np.ndarray, str]:
+        """The command of this moment.
+
+        Args:
+            now: Monotonic time [s].
+            halt: Zero is wanted whatever the sources say; who is in charge does not change.
+
+        Returns:
+            vx, vy, wz, shape (3,), and the name of the source in charge or `NOBODY`.
+        """
+        name, wanted = self._in_charge(now)
+        dt = 0.0 if self._last is None else max(0.0, now - self._last)
+        self._last = now if self._last is None else max(self._last, now)
+        if halt or name == NOBODY:
+            largest = dt * self._stop_acceleration
+            wanted = np.zeros(3)
+        else:
+            largest = min(dt, self.LONGEST_STEP) * self._acceleration
+        change = wanted - self._velocity
+        # One factor for all three keeps the direction of the change.
+        distance = np.abs(change)
+        factors = np.divide(largest, distance, out=np.ones(3), where=distance > largest)
+        self._velocity = self._velocity + float(factors.min()) * change
+        return self._velocity.copy(), name
+
+    def _in_charge(self, now: float) -> tuple[str, np.ndarray]:
+        for s in self._sources:
+            if s.name not in self._messages:
+                continue
+            stamp, velocity = self._messages[s.name]
+            age = now - stamp
+            if age <= s.timeout:
+                self.reason = f"{s.name} is the highest source that sends"
+                return s.name, velocity
+            if age <= s.timeout + s.hold_off:
+                self.reason = f"{s.name} last sent {age:.1f} s ago; lower sources wait for its hold-off to end"
+                return NOBODY, np.zeros(3)
+        self.reason = "every source is silent" if self._messages else "no source has sent a command yet"
+        return NOBODY, np.zeros(3)

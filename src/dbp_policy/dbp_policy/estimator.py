@@ -1,0 +1,247 @@
+"""State estimation on every lowstate: base velocity, accelerometer bias, contact and planar odometry.
+
+The accelerometer drives an error-state filter (velocity_filter.py), standing feet correct it: the point of a foot that
+touches the ground does not move, so the legs' motion tells the body's. Attitude, and with it yaw, is the IMU's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from dbp_policy import go2
+from dbp_policy.contact import ContactDetector, ContactParameters, vertical_foot_force
+from dbp_policy.kinematics import foot_jacobians, foot_positions
+from dbp_policy.odometry import Odometry, OdometryParameters
+from dbp_policy.rotations import rotation_matrix
+from dbp_policy.types import RobotState
+from dbp_policy.velocity_filter import FilterParameters, VelocityFilter, skew
+
+_PERIOD = 1.0 / go2.LOWSTATE_HZ
+_TICK_WRAP = 2**32  # tick is an unsigned 32-bit counter of milliseconds
+
+
+@dataclass(frozen=True)
+class EstimatorParameters:
+    """Settings of the estimator's parts and what it takes for granted about its input."""
+
+    contact: ContactParameters = field(default_factory=ContactParameters)
+    filter: FilterParameters = field(default_factory=FilterParameters)
+    odometry: OdometryParameters = field(default_factory=OdometryParameters)
+    longest_gap: float = 0.1
+    """Lowstates missing for longer than this end the knowledge of the velocity [s]."""
+    restart_after: int = 3
+    """So many lowstates in a row with a tick from the past are a robot that has restarted, fewer are stragglers."""
+    settle_time: float = 0.04
+    """How long a foot that has just touched down is not fully trusted [s]: the leg still swings and the foot slips."""
+    model_sigma: tuple[float, float, float] = (0.02, 0.02, 0.04)
+    """Velocity error that more samples do not average out, of encoder offsets, sinking and rolling feet, per body axis
+    [m/s]; it is part of the covariance reported, not of the filter's."""
+    at_rest_sigma: float = 0.1
+    """Velocity error of a robot that lies still, no foot loaded [m/s]."""
+    at_rest_after: float = 0.25
+    """How long nothing may move, no foot loaded, before the robot counts as lying still [s]; longer than any flight."""
+    highest_speed: float = 4.0
+    """A velocity beyond this is a diverged filter [m/s]; a Go2 runs at 3.7 m/s at most by its data sheet."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the estimator says after one lowstate. Body frame: x forward, y left, z up, origin in the trunk's centre."""
+
+    velocity_body: np.ndarray
+    """Velocity of the base, shape (3,) [m/s]."""
+    velocity_cov: np.ndarray
+    """Its covariance in body axes, shape (3, 3) [m²/s²]."""
+    position_odom: np.ndarray
+    """x, y since the start and height over the standing feet, shape (3,) [m]."""
+    position_cov: np.ndarray
+    """Its covariance in odom axes, shape (3, 3) [m²]."""
+    quat_wxyz: np.ndarray
+    """Attitude as the IMU gives it, body to odom."""
+    gyro_body: np.ndarray
+    """Angular velocity as the IMU gives it, shape (3,) [rad/s]."""
+    acc_bias_body: np.ndarray
+    """Accelerometer bias, shape (3,) [m/s²]."""
+    contact: np.ndarray
+    """Which feet stand, SDK leg order, shape (4,), bool."""
+    contact_probability: np.ndarray
+    """How likely each stands, shape (4,)."""
+    stamp: float
+    """Stamp of the lowstate [s]."""
+    valid: bool
+    """False while there is nothing to rely on: no lowstate yet, one with NaN in it (the rest is then the last good
+    estimate), or a filter that has just been restarted and waits for a foot."""
+
+
+class TickClock:
+    """Time between lowstates by the robot's own counter, which neither the network nor this computer can jitter."""
+
+    def __init__(self, restart_after: int) -> None:
+        self._restart_after = restart_after
+        self._last: int | None = None
+        self._from_the_past = 0
+
+    def advance(self, tick_ms: int) -> float | None:
+        """Seconds since the newest lowstate so far; 0 for a duplicate or straggler, None after a (re)start."""
+        ahead = 0 if self._last is None else (int(tick_ms) - self._last) % _TICK_WRAP
+        if self._last is not None and ahead >= _TICK_WRAP // 2:
+            self._from_the_past += 1
+            if self._from_the_past < self._restart_after:
+                return 0.0
+            self._last = None
+        restarted = self._last is None
+        self._from_the_past = 0
+        self._last = int(tick_ms)
+        return None if restarted else ahead / 1000.0
+
+
+class Estimator:
+    """The state estimator of one robot.
+
+    Args:
+        parameters: Settings, by default those tuned on the MuJoCo Go2.
+    """
+
+    def __init__(self, parameters: EstimatorParameters | None = None) -> None:
+        self._p = parameters or EstimatorParameters()
+        self._model_cov = np.diag(np.square(self._p.model_sigma))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything: velocity, bias, position, contact and what was learned of the foot sensors."""
+        self._clock = TickClock(self._p.restart_after)
+        self._contact = ContactDetector(self._p.contact)
+        self._filter = VelocityFilter(self._p.filter)
+        self._odometry = Odometry(self._p.odometry)
+        self._stance_time = np.zeros(4)
+        self._still_time = 0.0
+        self._restart()
+        self._estimate = Estimate(
+            velocity_body=np.zeros(3),
+            velocity_cov=self._filter.covariance[:3, :3] + self._model_cov,
+            position_odom=np.zeros(3),
+            position_cov=np.zeros((3, 3)),
+            quat_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
+            gyro_body=np.zeros(3),
+            acc_bias_body=np.zeros(3),
+            contact=np.zeros(4, dtype=bool),
+            contact_probability=np.zeros(4),
+            stamp=0.0,
+            valid=False,
+        )
+
+    def _restart(self) -> None:
+        """Forgets the velocity, after a restart of the robot or a long silence; bias and position go on."""
+        self._filter.restart()
+        self._known = False
+        self._last_inertial: tuple[np.ndarray, np.ndarray] | None = None
+
+    def update(self, state: RobotState) -> Estimate:
+        """Takes in one lowstate. One with bad numbers raises nothing: it holds the last estimate, not `valid`, and the
+        next good one goes on as after a gap."""
+        if not _usable(state):
+            self._estimate = replace(self._estimate, stamp=state.stamp, valid=False)
+            return self._estimate
+        dt = self._clock.advance(state.tick_ms)
+        if dt == 0.0:
+            return self._estimate
+        if dt is None or dt > self._p.longest_gap:
+            self._restart()
+            dt = _PERIOD
+        to_odom = rotation_matrix(state.quat_wxyz)
+        up = to_odom[2]
+        self._predict(state, up, dt)
+        heights, weights = self._correct(state, up, dt)
+        if not float(np.abs(self._filter.velocity).max()) < self._p.highest_speed:
+            self._restart()
+        self._estimate = self._summarise(state, to_odom, heights, weights, dt)
+        return self._estimate
+
+    def _predict(self, state: RobotState, up: np.ndarray, dt: float) -> None:
+        acceleration, gyro = state.acc_body - go2.GRAVITY * up, state.gyro_body
+        last_acceleration, last_gyro = self._last_inertial or (acceleration, gyro)
+        self._last_inertial = acceleration, gyro
+        # The mean over the step: half the aliasing of footfalls.
+        self._filter.predict(
+            0.5 * (acceleration + last_acceleration),
+            0.5 * (gyro + last_gyro),
+            dt,
+            gap=max(0.0, dt - 1.5 * _PERIOD),
+        )
+
+    def _correct(self, state: RobotState, up: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
+        """Leg odometry: the contact point c of a standing foot, on its rubber sphere, is at rest:
+
+            0 = v + w x c + J dq - r (w_calf x up)     with c = p - r up and w_calf the calf's rate relative to the base
+
+        and the filter's velocity is that of the IMU at m:  u = v + w x m. Returns the base's height over each contact
+        point and the weight of each foot.
+        """
+        q, dq = state.q_sdk, state.dq_sdk
+        jacobians = foot_jacobians(q)
+        contact_points = foot_positions(q) - go2.FOOT_RADIUS * up
+        force = vertical_foot_force(jacobians, state.tau_sdk, up)
+        probability = self._contact.update(force, state.foot_force, dt)
+        stance = self._contact.stance
+        self._stance_time = (self._stance_time + dt) * stance
+        weights = stance * probability * np.minimum(1.0, self._stance_time / self._p.settle_time)
+
+        loaded = bool(weights.any())
+        if loaded:
+            legs = dq.reshape(4, 3)
+            swing = (jacobians @ legs[..., None])[..., 0] + go2.FOOT_RADIUS * _calf_rates(q, legs) @ -skew(up)
+            measured = (contact_points - go2.IMU_POSITION) @ skew(state.gyro_body) - swing
+            self._filter.update(measured, weights)
+            self._known = True
+        self._still_time = self._still_time + dt if not loaded and _is_still(state) else 0.0
+        if self._still_time > self._p.at_rest_after:
+            self._filter.update(np.zeros((1, 3)), np.ones(1), self._p.at_rest_sigma)
+            self._known = True
+        return -contact_points @ up, weights
+
+    def _summarise(
+        self, state: RobotState, to_odom: np.ndarray, heights: np.ndarray, weights: np.ndarray, dt: float
+    ) -> Estimate:
+        velocity = self._filter.velocity - skew(state.gyro_body) @ go2.IMU_POSITION
+        velocity_cov = self._filter.covariance[:3, :3] + self._model_cov
+        if self._known:
+            self._odometry.advance(to_odom @ velocity, to_odom @ velocity_cov @ to_odom.T, dt)
+        self._odometry.correct_height(heights, weights, dt)
+        return Estimate(
+            velocity_body=velocity,
+            velocity_cov=velocity_cov,
+            position_odom=self._odometry.position.copy(),
+            position_cov=self._odometry.covariance.copy(),
+            quat_wxyz=state.quat_wxyz,
+            gyro_body=state.gyro_body,
+            acc_bias_body=self._filter.bias,
+            contact=self._contact.stance,
+            contact_probability=self._contact.probability,
+            stamp=state.stamp,
+            valid=self._known,
+        )
+
+
+def _calf_rates(q_sdk: np.ndarray, dq_legs: np.ndarray) -> np.ndarray:
+    """Angular velocity of each calf relative to the base, shape (4, 3) [rad/s]: the hip turns about x, thigh and calf
+    about the y axis that the hip has turned."""
+    hip = q_sdk[0::3]
+    bend = dq_legs[:, 1] + dq_legs[:, 2]
+    rates = np.empty((4, 3))
+    rates[:, 0], rates[:, 1], rates[:, 2] = dq_legs[:, 0], bend * np.cos(hip), bend * np.sin(hip)
+    return rates
+
+
+def _usable(state: RobotState) -> bool:
+    """The numbers that the filter rests on are finite and the quaternion has unit length."""
+    numbers = np.concatenate((state.q_sdk, state.dq_sdk, state.quat_wxyz, state.gyro_body, state.acc_body))
+    norm_squared = float(state.quat_wxyz @ state.quat_wxyz)
+    return bool(np.isfinite(numbers).all()) and 0.98 <= norm_squared <= 1.02
+
+
+def _is_still(state: RobotState) -> bool:
+    """Nothing moves and the accelerometer feels gravity alone."""
+    quiet = float(np.abs(state.dq_sdk).max()) < 0.5 and float(np.abs(state.gyro_body).max()) < 0.1
+    return quiet and abs(float(np.sqrt(state.acc_body @ state.acc_body)) - go2.GRAVITY) < 0.5

@@ -1,0 +1,204 @@
+"""The estimator on a Go2 that walks in MuJoCo, against ground truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mujoco")
+
+from dbp_bringup.robot.physics import Go2Physics, PhysicsOptions  # noqa: E402
+from dbp_policy.estimator import Estimate, Estimator  # noqa: E402
+from dbp_policy.kinematics import foot_jacobians, foot_positions  # noqa: E402
+from dbp_policy.types import RobotState  # noqa: E402
+
+from dbp_policy import go2  # noqa: E402
+
+GAIT_HZ, SWING_SHARE, LIFT, STAND_HEIGHT = 2.5, 0.45, 0.10, 0.29
+PHASE_OFFSET = np.array([0.0, 0.5, 0.5, 0.0])  # a trot: FR with RL, FL with RR
+COMMANDS = ((0.0, 0.0, 0.0), (0.5, 0.0, 0.0), (0.3, 0.0, 0.8), (-0.3, 0.1, 0.0), (0.0, 0.2, -0.5), (0.4, -0.1, 0.3))
+ATTITUDE_ERROR = np.deg2rad(0.5)
+
+
+class ScriptedTrot:
+    """Feet on fixed paths, nothing fed back: walks on flat ground well enough to be estimated."""
+
+    def __init__(self) -> None:
+        self._q = go2.STAND_Q.copy()
+        self._nominal = foot_positions(go2.STAND_Q)
+        self._nominal[:, 2] = -STAND_HEIGHT
+
+    def joint_target(self, time: float, command: np.ndarray) -> np.ndarray:
+        """Joint angles at `time` [s] for a command (vx, vy, wz), shape (12,) [rad]."""
+        vx, vy, wz = command
+        phase = (time * GAIT_HZ + PHASE_OFFSET) % 1.0
+        swing = np.clip(phase / SWING_SHARE, 0.0, 1.0)
+        stance = np.clip((phase - SWING_SHARE) / (1.0 - SWING_SHARE), 0.0, 1.0)
+        ahead = np.where(phase < SWING_SHARE, -0.5 * np.cos(np.pi * swing), 0.5 - stance)  # share of a step
+        step = (
+            (1.0 - SWING_SHARE)
+            / GAIT_HZ
+            * np.stack([vx - wz * self._nominal[:, 1], vy + wz * self._nominal[:, 0]], axis=-1)
+        )
+        feet = self._nominal.copy()
+        feet[:, :2] += ahead[:, None] * step
+        feet[:, 2] += LIFT * np.sin(np.pi * swing) * (phase < SWING_SHARE)
+        for _ in range(3):  # Newton, from the last solution
+            error = feet - foot_positions(self._q)
+            self._q += np.linalg.solve(foot_jacobians(self._q), error[..., None]).ravel()
+        return self._q
+
+
+@dataclass
+class Walk:
+    """What was sensed and what was true, one entry per lowstate."""
+
+    states: list[RobotState]
+    velocity_body: np.ndarray
+    position: np.ndarray
+    contact: np.ndarray
+
+
+def walk(seconds: float, friction: float, seed: int = 0, foot_scale: float = 1.0, foot_offset: float = 0.0) -> Walk:
+    """A noisy walk through COMMANDS from the standing pose."""
+    physics = Go2Physics(PhysicsOptions(start="home", friction=friction, noise=1.0, seed=seed))
+    trot, rng = ScriptedTrot(), np.random.default_rng(seed)
+    tilt_bias = ATTITUDE_ERROR * rng.standard_normal(2)
+    states, truths = [], []
+    for i in range(int(seconds * 500)):
+        time = i / 500.0
+        if i % 10 == 0:
+            index = min(len(COMMANDS) - 1, int(time / seconds * len(COMMANDS)))
+            ramp = min(1.0, time)
+            q = trot.joint_target(time, ramp * np.array(COMMANDS[index]))
+            physics.set_command(q, np.zeros(12), np.full(12, 100.0), np.full(12, 2.0), np.zeros(12))
+        physics.step_ms(2)
+        sensed = physics.sense()
+        tilt = tilt_bias + 0.1 * ATTITUDE_ERROR * rng.standard_normal(2)
+        states.append(
+            RobotState(
+                tick_ms=sensed.tick_ms,
+                stamp=time,
+                q_sdk=sensed.q,
+                dq_sdk=sensed.dq,
+                tau_sdk=sensed.tau_est,
+                quat_wxyz=_tilted(sensed.quat_wxyz, tilt),
+                gyro_body=sensed.gyro_body,
+                acc_body=sensed.acc_body,
+                foot_force=np.rint(foot_scale * sensed.foot_force + foot_offset * np.array([1.0, 2.0, 0.5, 1.5])),
+            )
+        )
+        truths.append(physics.truth())
+    return Walk(
+        states=states,
+        velocity_body=np.array([t.velocity_body for t in truths]),
+        position=np.array([t.position for t in truths]),
+        contact=np.array([t.foot_contact for t in truths]),
+    )
+
+
+def _tilted(quat_wxyz: np.ndarray, roll_pitch: np.ndarray) -> np.ndarray:
+    w, x, y, z = quat_wxyz
+    a, b = 0.5 * roll_pitch
+    tilted = np.array([w - x * a - y * b, x + w * a - z * b, y + w * b + z * a, z + x * b - y * a])
+    return tilted / np.linalg.norm(tilted)
+
+
+def estimate(states: list[RobotState]) -> list[Estimate]:
+    estimator = Estimator()
+    return [estimator.update(s) for s in states]
+
+
+def velocity_rmse(estimates: list[Estimate], truth: Walk) -> np.ndarray:
+    """Root mean square error after the first second, per body axis, shape (3,) [m/s]."""
+    error = np.array([e.velocity_body for e in estimates]) - truth.velocity_body
+    return np.sqrt(np.mean(error[500:] ** 2, axis=0))
+
+
+@dataclass
+class Estimated:
+    """A walk and what the estimator made of it."""
+
+    truth: Walk
+    estimates: list[Estimate]
+
+
+@pytest.fixture(scope="module")
+def firm() -> Estimated:
+    truth = walk(12.0, friction=0.8)
+    return Estimated(truth, estimate(truth.states))
+
+
+@pytest.fixture(scope="module")
+def slippery() -> Estimated:
+    truth = walk(12.0, friction=0.25, seed=1)
+    return Estimated(truth, estimate(truth.states))
+
+
+def test_the_robot_really_walks(firm):
+    assert np.max(firm.truth.position[:, 2]) < 0.36 and np.min(firm.truth.position[:, 2]) > 0.22
+    assert np.linalg.norm(np.diff(firm.truth.position[::100, :2], axis=0), axis=1).sum() > 3.0
+
+
+def test_velocity_on_firm_ground(firm):
+    rmse = velocity_rmse(firm.estimates, firm.truth)
+    assert np.all(rmse <= [0.03, 0.03, 0.06]), rmse
+
+
+def test_velocity_on_slippery_ground(slippery):
+    rmse = velocity_rmse(slippery.estimates, slippery.truth)
+    assert np.all(rmse <= [0.05, 0.05, 0.06]), rmse
+
+
+@pytest.mark.parametrize(
+    "sensor",
+    [lambda counts: 0.0 * counts, lambda counts: np.nan * counts, lambda counts: counts // 4 + [20, -15, 40, 5]],
+    ids=["absent", "broken", "other scale and offset"],
+)
+def test_velocity_does_not_hang_on_the_foot_sensors(firm, sensor):
+    states = [replace(s, foot_force=sensor(s.foot_force)) for s in firm.truth.states]
+    rmse = velocity_rmse(estimate(states), firm.truth)
+    assert np.all(rmse <= [0.03, 0.03, 0.06]), rmse
+
+
+def test_contact_agrees_with_the_truth(firm):
+    contact = np.array([e.contact for e in firm.estimates])[500:]
+    truth = firm.truth.contact[500:]
+    assert np.mean(truth[contact]) >= 0.95  # precision
+    assert np.mean(contact[truth]) >= 0.90  # recall
+
+
+@pytest.mark.parametrize("lost", [0.05, 0.2], ids=["5 % lost", "20 % lost"])
+def test_lost_and_doubled_lowstates_cost_little(firm, lost):
+    rng = np.random.default_rng(3)
+    estimator, error = Estimator(), []
+    for i, state in enumerate(firm.truth.states):
+        if rng.random() < lost:
+            continue
+        for _ in range(1 + (rng.random() < lost)):
+            latest = estimator.update(state)
+        error.append(latest.velocity_body - firm.truth.velocity_body[i])
+    rmse = np.sqrt(np.mean(np.square(error[500:]), axis=0))
+    assert np.all(rmse <= [0.04, 0.04, 0.07]), rmse
+
+
+def test_odometry_drifts_little_and_says_how_much(firm, slippery):
+    for recorded in (firm, slippery):
+        last = recorded.estimates[-1]
+        moved = recorded.truth.position[-1] - recorded.truth.position[0]
+        distance = np.linalg.norm(np.diff(recorded.truth.position[::100, :2], axis=0), axis=1).sum()
+        error = (last.position_odom - moved)[:2]
+        assert np.linalg.norm(error) <= 0.03 * distance, error / distance
+        assert np.all(np.abs(error) <= 3.0 * np.sqrt(np.diag(last.position_cov)[:2])), error
+        assert last.position_odom[2] == pytest.approx(recorded.truth.position[-1, 2], abs=0.02)
+
+
+def test_the_covariance_is_of_the_size_of_the_error(firm, slippery):
+    for recorded in (firm, slippery):
+        estimates = recorded.estimates[500:]
+        error = np.array([e.velocity_body for e in estimates]) - recorded.truth.velocity_body[500:]
+        covariance = np.array([e.velocity_cov for e in estimates])
+        nees = np.einsum("ni,ni->n", error, np.linalg.solve(covariance, error[..., None])[..., 0]).mean()
+        assert 0.5 <= nees <= 6.0, nees  # 3 degrees of freedom: 3 were perfect
