@@ -48,13 +48,11 @@ def foot_jacobians(q: np.ndarray) -> np.ndarray:
     dx_c = -_L2 * np.cos(bc) - _FX * np.sin(bc)
     dz_c = _L2 * np.sin(bc) - _FX * np.cos(bc)
     dx_b, dz_b = dx_c - _L1 * np.cos(b), dz_c + _L1 * np.sin(b)
-    zero = np.zeros_like(a)
-    rows = [
-        [zero, dx_b, dx_c],
-        [-_OFFSET_Y * sa - z * ca, -dz_b * sa, -dz_c * sa],
-        [_OFFSET_Y * ca - z * sa, dz_b * ca, dz_c * ca],
-    ]
-    return np.stack([np.stack(row, -1) for row in rows], -2)
+    jacobians = np.zeros((*a.shape, 3, 3))
+    jacobians[..., 0, 1], jacobians[..., 0, 2] = dx_b, dx_c
+    jacobians[..., 1, 0], jacobians[..., 1, 1], jacobians[..., 1, 2] = -_OFFSET_Y * sa - z * ca, -dz_b * sa, -dz_c * sa
+    jacobians[..., 2, 0], jacobians[..., 2, 1], jacobians[..., 2, 2] = _OFFSET_Y * ca - z * sa, dz_b * ca, dz_c * ca
+    return jacobians
 
 
 def foot_velocities(q: np.ndarray, dq: np.ndarray) -> np.ndarray:

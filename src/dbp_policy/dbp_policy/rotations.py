@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -24,12 +26,14 @@ def gravity_body(quat_wxyz: np.ndarray) -> np.ndarray:
 
 def tilt(quat_wxyz: np.ndarray) -> float:
     """Angle between the body's z axis and the vertical [rad], NaN for a NaN quaternion."""
-    return float(np.arccos(np.clip(-gravity_body(quat_wxyz)[..., 2], -1.0, 1.0)))
+    _, x, y, _ = quat_wxyz.tolist()
+    cosine = 1.0 - 2.0 * (x * x + y * y)
+    return math.acos(max(-1.0, cosine)) if cosine == cosine else math.nan
 
 
 def rotation_matrix(quat_wxyz: np.ndarray) -> np.ndarray:
     """R with v_world = R v_body. Shape (4,) to (3, 3)."""
-    w, x, y, z = quat_wxyz
+    w, x, y, z = quat_wxyz.tolist()
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
@@ -41,17 +45,18 @@ def rotation_matrix(quat_wxyz: np.ndarray) -> np.ndarray:
 
 def yaw(quat_wxyz: np.ndarray) -> float:
     """Heading [rad], positive counter-clockwise, the z angle of the z-y-x convention."""
-    w, x, y, z = quat_wxyz
-    return float(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
+    w, x, y, z = quat_wxyz.tolist()
+    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
 
 
 def rpy(quat_wxyz: np.ndarray) -> np.ndarray:
     """Roll, pitch, yaw [rad] of the z-y-x convention, shape (3,)."""
-    w, x, y, z = quat_wxyz
+    w, x, y, z = quat_wxyz.tolist()
+    sine = 2.0 * (w * y - z * x)
     return np.array(
         [
-            np.arctan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y)),
-            np.arcsin(np.clip(2.0 * (w * y - z * x), -1.0, 1.0)),
+            math.atan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y)),
+            math.asin(max(-1.0, min(1.0, sine))) if sine == sine else math.nan,
             yaw(quat_wxyz),
         ]
     )

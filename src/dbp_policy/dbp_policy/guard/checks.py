@@ -29,6 +29,8 @@ JOINT_LIMIT_MARGIN = 0.05
 DQ_FAULT = np.where(np.arange(12) % 3 == 2, 20.07, 30.1)
 """Joint speed that no motor of a Go2 reaches [rad/s] (the faster of the published limits)."""
 
+_Q_LOW, _Q_HIGH = go2.Q_MIN - JOINT_LIMIT_MARGIN, go2.Q_MAX + JOINT_LIMIT_MARGIN
+
 LYING_CALF = -2.2
 """Between the calf angle of standing (-1.5) and of lying (-2.65) [rad]."""
 
@@ -122,9 +124,7 @@ def state_faults(state: RobotState) -> Iterator[str]:
         return
     if not tilt(state.quat_wxyz) <= TILT_MAX:
         yield "tilt"
-    if not (
-        (state.q_sdk >= go2.Q_MIN - JOINT_LIMIT_MARGIN) & (state.q_sdk <= go2.Q_MAX + JOINT_LIMIT_MARGIN)
-    ).all():
+    if not ((state.q_sdk >= _Q_LOW) & (state.q_sdk <= _Q_HIGH)).all():
         yield "joint_limit"
     if not (np.abs(state.dq_sdk) <= DQ_FAULT).all():
         yield "joint_speed"
