@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ pytest.importorskip("mujoco")
 from dbp_bringup.robot.physics import Go2Physics, PhysicsOptions  # noqa: E402
 from dbp_policy.estimator import Estimate, Estimator  # noqa: E402
 from dbp_policy.kinematics import foot_jacobians, foot_positions  # noqa: E402
+from dbp_policy.onnx_policy import load_runner  # noqa: E402
 from dbp_policy.types import RobotState  # noqa: E402
 
 from dbp_policy import go2  # noqa: E402
@@ -20,6 +23,10 @@ GAIT_HZ, SWING_SHARE, LIFT, STAND_HEIGHT = 2.5, 0.45, 0.10, 0.29
 PHASE_OFFSET = np.array([0.0, 0.5, 0.5, 0.0])  # a trot: FR with RL, FL with RR
 COMMANDS = ((0.0, 0.0, 0.0), (0.5, 0.0, 0.0), (0.3, 0.0, 0.8), (-0.3, 0.1, 0.0), (0.0, 0.2, -0.5), (0.4, -0.1, 0.3))
 ATTITUDE_ERROR = np.deg2rad(0.5)
+
+
+Controller = Callable[[RobotState, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""Robot state and command (vx, vy, wz) to joint targets [rad], kp and kd, in SDK order, at 50 Hz."""
 
 
 class ScriptedTrot:
@@ -61,36 +68,51 @@ class Walk:
     contact: np.ndarray
 
 
-def walk(seconds: float, friction: float, seed: int = 0, foot_scale: float = 1.0, foot_offset: float = 0.0) -> Walk:
+def scripted() -> Controller:
+    """The trot on stiff joints."""
+    trot, kp, kd = ScriptedTrot(), np.full(12, 100.0), np.full(12, 2.0)
+    return lambda state, command: (trot.joint_target(state.stamp, command), kp, kd)
+
+
+def policy(path: Path) -> Controller:
+    """A policy by its contract, for one without velocity in its observation."""
+    runner = load_runner(path)
+
+    def control(state: RobotState, command: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        target = runner.step(state, command, np.zeros(3), state.stamp)
+        return target.q_sdk, target.kp_sdk, target.kd_sdk
+
+    return control
+
+
+def walk(controller: Controller, seconds: float, friction: float, seed: int = 0) -> Walk:
     """A noisy walk through COMMANDS from the standing pose."""
     physics = Go2Physics(PhysicsOptions(start="home", friction=friction, noise=1.0, seed=seed))
-    trot, rng = ScriptedTrot(), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     tilt_bias = ATTITUDE_ERROR * rng.standard_normal(2)
     states, truths = [], []
     for i in range(int(seconds * 500)):
         time = i / 500.0
-        if i % 10 == 0:
-            index = min(len(COMMANDS) - 1, int(time / seconds * len(COMMANDS)))
-            ramp = min(1.0, time)
-            q = trot.joint_target(time, ramp * np.array(COMMANDS[index]))
-            physics.set_command(q, np.zeros(12), np.full(12, 100.0), np.full(12, 2.0), np.zeros(12))
-        physics.step_ms(2)
         sensed = physics.sense()
         tilt = tilt_bias + 0.1 * ATTITUDE_ERROR * rng.standard_normal(2)
-        states.append(
-            RobotState(
-                tick_ms=sensed.tick_ms,
-                stamp=time,
-                q_sdk=sensed.q,
-                dq_sdk=sensed.dq,
-                tau_sdk=sensed.tau_est,
-                quat_wxyz=_tilted(sensed.quat_wxyz, tilt),
-                gyro_body=sensed.gyro_body,
-                acc_body=sensed.acc_body,
-                foot_force=np.rint(foot_scale * sensed.foot_force + foot_offset * np.array([1.0, 2.0, 0.5, 1.5])),
-            )
+        state = RobotState(
+            tick_ms=sensed.tick_ms,
+            stamp=time,
+            q_sdk=sensed.q,
+            dq_sdk=sensed.dq,
+            tau_sdk=sensed.tau_est,
+            quat_wxyz=_tilted(sensed.quat_wxyz, tilt),
+            gyro_body=sensed.gyro_body,
+            acc_body=sensed.acc_body,
+            foot_force=sensed.foot_force,
         )
+        states.append(state)
         truths.append(physics.truth())
+        if i % 10 == 0:
+            command = COMMANDS[int(time / seconds * len(COMMANDS))]
+            q, kp, kd = controller(state, min(1.0, time) * np.array(command))
+            physics.set_command(q, np.zeros(12), kp, kd, np.zeros(12))
+        physics.step_ms(2)
     return Walk(
         states=states,
         velocity_body=np.array([t.velocity_body for t in truths]),
@@ -127,13 +149,13 @@ class Estimated:
 
 @pytest.fixture(scope="module")
 def firm() -> Estimated:
-    truth = walk(12.0, friction=0.8)
+    truth = walk(scripted(), 12.0, friction=0.8)
     return Estimated(truth, estimate(truth.states))
 
 
 @pytest.fixture(scope="module")
 def slippery() -> Estimated:
-    truth = walk(12.0, friction=0.25, seed=1)
+    truth = walk(scripted(), 12.0, friction=0.25, seed=1)
     return Estimated(truth, estimate(truth.states))
 
 
@@ -202,3 +224,15 @@ def test_the_covariance_is_of_the_size_of_the_error(firm, slippery):
         covariance = np.array([e.velocity_cov for e in estimates])
         nees = np.einsum("ni,ni->n", error, np.linalg.solve(covariance, error[..., None])[..., 0]).mean()
         assert 0.5 <= nees <= 6.0, nees  # 3 degrees of freedom: 3 were perfect
+
+
+@pytest.mark.parametrize("friction", [0.8, 0.4])
+def test_velocity_and_drift_while_the_shipped_policy_walks(walk_policy_path, friction):
+    truth = walk(policy(walk_policy_path), 12.0, friction=friction, seed=2)
+    assert np.min(truth.position[:, 2]) > 0.2, "the policy fell"
+    estimates = estimate(truth.states)
+    rmse = velocity_rmse(estimates, truth)
+    assert np.all(rmse <= [0.05, 0.05, 0.08]), rmse
+    distance = np.linalg.norm(np.diff(truth.position[::100, :2], axis=0), axis=1).sum()
+    error = estimates[-1].position_odom - (truth.position[-1] - truth.position[0])
+    assert np.linalg.norm(error[:2]) <= 0.03 * distance, error / distance
