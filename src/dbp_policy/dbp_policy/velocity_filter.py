@@ -24,6 +24,8 @@ class FilterParameters:
     """Random walk of the accelerometer bias [m/s³/√Hz]."""
     gap_acceleration: float = 4.0
     """Acceleration that may go unseen while lowstates are missing [m/s²]."""
+    surprise: float = 0.02
+    """Velocity error added for each step in which the feet agree that the prediction is wrong [m/s]."""
     foot_sigma: float = 0.1
     """Velocity error of one standing foot [m/s]: joint velocity noise, compliance and small slips."""
     gate: float = 7.81
@@ -109,6 +111,9 @@ class VelocityFilter:
         innovations = measured - self.velocity
         velocity_cov = self.covariance[:3, :3]
         distances = ((innovations @ _inverse(velocity_cov + variance * _EYE3)) * innovations).sum(axis=1)
+        if self._prediction_is_wrong(innovations, distances, weights):
+            self.covariance.ravel()[:15:7] += self._p.surprise**2
+            velocity_cov = self.covariance[:3, :3]
         information = weights / (variance * np.maximum(1.0, distances / self._p.gate))
         total = float(information.sum())
         if not total > 1e-9:
@@ -122,3 +127,13 @@ class VelocityFilter:
         self.covariance = 0.5 * (covariance + covariance.T)
         self._bias_cov = self.covariance[3:, 3:]
         return distances
+
+    def _prediction_is_wrong(self, innovations: np.ndarray, distances: np.ndarray, weights: np.ndarray) -> bool:
+        """Two or more trusted measurements agree with each other and none with the prediction: a blow that saturated
+        the accelerometer rather than feet that slip."""
+        if not float(distances.max()) > self._p.gate:  # almost always
+            return False
+        trusted = weights > 0.5
+        if np.count_nonzero(trusted) < 2 or not (distances[trusted] > self._p.gate).all():
+            return False
+        return float(np.ptp(innovations[trusted], axis=0).max()) < 3.0 * self._p.foot_sigma
