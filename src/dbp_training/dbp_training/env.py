@@ -1,0 +1,209 @@
+"""A batched environment: a task on a batched simulator, torch tensors out, resets by itself.
+
+The state has two parts: what the simulator computes (`state`, whose dynamics have to be learned) and what follows
+exactly from actions and the clock (`Memory`). Tasks are written against this split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dbp_training.sim import BatchSim
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The part of the state that is known exactly. Every tensor has the leading shape of the batch."""
+
+    last_action: Tensor
+    """Action of the previous step, (..., action_size)."""
+    previous_action: Tensor
+    """Action of the step before that, (..., action_size)."""
+    command: Tensor
+    """What the episode asks for now, (..., command_size)."""
+    phase: Tensor
+    """Gait phase in cycles, (..., 1)."""
+
+    def map(self, function, *others: Memory) -> Memory:
+        """`function` applied field by field over this and other memories."""
+        return Memory(*(function(*(getattr(m, f.name) for m in (self, *others))) for f in fields(Memory)))
+
+
+@dataclass(frozen=True)
+class Transition:
+    """What one step of all environments gave; nothing in it has a gradient unless the simulator is differentiable."""
+
+    reached: Tensor
+    """State after the step and before any reset or push, (N, state_size)."""
+    reward: Tensor
+    """(N,)"""
+    terminated: Tensor
+    """The episode ended in failure, (N,) bool."""
+    truncated: Tensor
+    """The episode ended at its time limit, (N,) bool."""
+    valid: Tensor
+    """The simulator computed `reached`; False where it became unstable, which counts as terminated. (N,) bool."""
+    state: Tensor
+    """State the next step starts from: `reached`, pushed, or a new episode's, (N, state_size)."""
+    memory: Memory
+    """Memory the next step starts from."""
+
+    @property
+    def done(self) -> Tensor:
+        return self.terminated | self.truncated
+
+
+class Task(Protocol):
+    """What a task defines; one file each under `dbp_training.tasks`."""
+
+    state_size: int
+    action_size: int
+    observation_size: int
+    observation_noise: Tensor
+    """Standard deviation of the noise on each observation element, (observation_size,)."""
+    episode_steps: int
+
+    def make_sim(self, num_envs: int, threads: int) -> BatchSim:
+        """The simulator of `num_envs` environments."""
+
+    def reset(self, sim: BatchSim, envs: np.ndarray, rng: np.random.Generator) -> None:
+        """Starts new episodes in the environments `envs`, with new randomised parameters."""
+
+    def new_memory(self, num: int, rng: np.random.Generator) -> Memory:
+        """The memory with which `num` episodes start."""
+
+    def new_delays(self, num: int, rng: np.random.Generator) -> np.ndarray:
+        """How many substeps late each of `num` episodes applies its actions, (num,) int."""
+
+    def controls(self, memory: Memory, action: Tensor, delays: np.ndarray) -> np.ndarray:
+        """Actuator inputs of every substep, (N, substeps, nu)."""
+
+    def read_state(self, sim: BatchSim) -> Tensor:
+        """(N, state_size)"""
+
+    def disturb(self, sim: BatchSim, rng: np.random.Generator) -> bool:
+        """Pushes some environments; False if it touched none."""
+
+    def advance(self, memory: Memory, action: Tensor, rng: np.random.Generator) -> Memory:
+        """The memory after `action`, with a new command here and there."""
+
+    def observe(self, state: Tensor, memory: Memory) -> Tensor:
+        """The actor's input without noise; differentiable. (..., observation_size)"""
+
+    def reward(self, reached: Tensor, action: Tensor, memory: Memory) -> Tensor:
+        """Reward of reaching `reached` by `action` from a step that began with `memory`; differentiable. (...)"""
+
+    def terminated(self, reached: Tensor) -> Tensor:
+        """Whether a state ends the episode in failure, (...) bool."""
+
+    def metrics(self, reached: Tensor, memory: Memory) -> dict[str, Tensor]:
+        """Named quality measures of each state, each of shape (...), larger batches welcome."""
+
+
+class Env:
+    """`num_envs` environments of one task.
+
+    Args:
+        task: The task.
+        num_envs: How many.
+        seed: Of everything random in here; equal seeds and actions give equal trajectories.
+        threads: For the simulator.
+        commands: Fixed command of each environment, (num_envs, command_size), in place of the task's random ones.
+        stagger: Starts the first episodes at random ages, so that time limits do not fall together.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        num_envs: int,
+        seed: int,
+        threads: int = 1,
+        commands: Tensor | None = None,
+        stagger: bool = True,
+    ) -> None:
+        self.task, self.num_envs = task, num_envs
+        self.total_steps = 0
+        """Steps taken so far, all environments together."""
+        self._commands = commands
+        self._rng = np.random.default_rng(seed)
+        self._noise_rng = torch.Generator().manual_seed(seed)
+        self._noisy = bool(task.observation_noise.any())
+        self._sim = task.make_sim(num_envs, threads)
+        self._age = self._rng.integers(0, task.episode_steps, num_envs) * int(stagger)
+        self._delays = np.zeros(num_envs, dtype=int)
+        everyone = np.arange(num_envs)
+        self._begin(everyone)
+        self.memory = self._fix_commands(task.new_memory(num_envs, self._rng))
+        self.state = task.read_state(self._sim)
+
+    def observe(self, state: Tensor, memory: Memory) -> Tensor:
+        """The actor's input for a state of all environments, with sensor noise."""
+        clean = self.task.observe(state, memory)
+        if not self._noisy:
+            return clean
+        return clean + self.task.observation_noise * torch.randn(clean.shape, generator=self._noise_rng)
+
+    def step(self, action: Tensor) -> Transition:
+        """Steps all environments with `action` (N, action_size) in [-1, 1]; the ones that end start anew."""
+        with torch.no_grad():
+            return self._step(action.detach())
+
+    def _step(self, action: Tensor) -> Transition:
+        task, before, memory = self.task, self.state, self.memory
+        valid = torch.from_numpy(~self._sim.step(task.controls(memory, action, self._delays)))
+        reached = task.read_state(self._sim)
+        valid &= torch.isfinite(reached).all(-1)
+        reached = torch.where(valid[:, None], reached, before)
+        self._age += 1
+        self.total_steps += self.num_envs
+        terminated = task.terminated(reached) | ~valid
+        truncated = torch.from_numpy(self._age >= task.episode_steps) & ~terminated
+        reward = task.reward(reached, action, memory)
+        self.memory = self._fix_commands(task.advance(memory, action, self._rng))
+        done = (terminated | truncated).numpy()
+        touched = task.disturb(self._sim, self._rng)
+        if done.any():
+            self._restart(np.flatnonzero(done))
+        self.state = task.read_state(self._sim) if touched or done.any() else reached
+        return Transition(reached, reward, terminated, truncated, valid, self.state, self.memory)
+
+    def _restart(self, envs: np.ndarray) -> None:
+        self._age[envs] = 0
+        self._begin(envs)
+        fresh = self.task.new_memory(len(envs), self._rng)
+        index = torch.from_numpy(envs)
+        self.memory = self._fix_commands(self.memory.map(lambda old, new: old.index_copy(0, index, new), fresh))
+
+    def _begin(self, envs: np.ndarray) -> None:
+        self.task.reset(self._sim, envs, self._rng)
+        self._delays[envs] = self.task.new_delays(len(envs), self._rng)
+
+    def _fix_commands(self, memory: Memory) -> Memory:
+        return memory if self._commands is None else replace(memory, command=self._commands)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides the future of the environments."""
+        return {
+            "sim": self._sim.state_dict(),
+            "total_steps": self.total_steps,
+            "rng": self._rng.bit_generator.state,
+            "noise_rng": self._noise_rng.get_state(),
+            "age": torch.tensor(self._age),
+            "delays": torch.tensor(self._delays),
+            "memory": {f.name: getattr(self.memory, f.name) for f in fields(Memory)},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues where `state_dict` was taken."""
+        self._sim.load_state_dict(state["sim"])
+        self.total_steps = state["total_steps"]
+        self._rng.bit_generator.state = state["rng"]
+        self._noise_rng.set_state(state["noise_rng"])
+        self._age[:], self._delays[:] = state["age"].numpy(), state["delays"].numpy()
+        self.memory = Memory(**state["memory"])
+        self.state = self.task.read_state(self._sim)
