@@ -1,0 +1,70 @@
+"""Networks: a plain MLP, a running normaliser, the actor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def mlp(sizes: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
+    """Linear layers of `sizes`, each but the last followed by layer normalisation and `activation`."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(sizes[:-2], sizes[1:-1], strict=True):
+        layers += [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), activation()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+
+
+class Normaliser(nn.Module):
+    """Standardises vectors by the mean and variance of all it was shown.
+
+    Args:
+        size: Length of the vectors.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("var", torch.ones(size))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    @torch.no_grad()
+    def update(self, x: Tensor) -> None:
+        """Takes in the vectors x, shape (..., size) (Chan et al., parallel mean and variance)."""
+        x = x.reshape(-1, x.shape[-1])
+        total = self.count + len(x)
+        share = (len(x) / total).float()
+        delta = x.mean(0) - self.mean
+        self.var += share * (x.var(0, unbiased=False) - self.var + (1.0 - share) * delta**2)
+        self.mean += share * delta
+        self.count.copy_(total)
+
+    @property
+    def std(self) -> Tensor:
+        return torch.sqrt(self.var + 1e-5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+
+class Actor(nn.Module):
+    """Deterministic policy: tanh of an MLP of the normalised observation.
+
+    Args:
+        observation_size: Length of the observation.
+        action_size: Length of the action.
+        hidden: Widths of the hidden layers.
+    """
+
+    def __init__(self, observation_size: int, action_size: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.normaliser = Normaliser(observation_size)
+        self.mlp = mlp([observation_size, *hidden, action_size], nn.ELU)
+        with torch.no_grad():
+            self.mlp[-1].weight.mul_(0.1)
+            self.mlp[-1].bias.zero_()
+
+    def forward(self, observation: Tensor, noise: Tensor | float = 0.0) -> Tensor:
+        """Actions in [-1, 1]; `noise` is added before the tanh."""
+        return torch.tanh(self.mlp(self.normaliser(observation)) + noise)
