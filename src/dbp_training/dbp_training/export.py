@@ -1,0 +1,179 @@
+"""`./dbp export RUN FILE.onnx`: a trained actor as a self-describing ONNX file, with a card beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import tyro
+
+from dbp_policy import go2
+from dbp_policy.contract import GOLDEN_OUTPUT, METADATA_KEY, Contract
+from dbp_policy.errors import DbpError, run_main
+from dbp_policy.onnx_policy import OnnxNetwork, load_runner
+from dbp_policy.runner import Runner, run_golden
+from dbp_training.networks import Actor
+from dbp_training.run_folder import RunConfig, RunFolder
+from dbp_training.tasks.go2_walk import Go2Walk
+
+_GOLDEN_STEPS = 16
+
+
+def load_actor(folder: RunFolder) -> tuple[RunConfig, Actor]:
+    """The configuration and the actor of a run.
+
+    Raises:
+        DbpError: The run or its checkpoint cannot be read.
+    """
+    config, state = folder.read_config(), folder.load_checkpoint()
+    actor = Actor(Go2Walk.observation_size, Go2Walk.action_size, config.algorithm.first_order.hidden)
+    actor.load_state_dict(state["actor"])
+    return config, actor.eval()
+
+
+def make_contract(config: RunConfig, evaluation: dict[str, Any]) -> Contract:
+    """The contract of a run's policy, still without golden vectors."""
+    task = config.task_config
+    top = tuple(float(v) for v in task.command_max)
+    return Contract(
+        joint_names=go2.JOINT_NAMES,
+        default_q=tuple(go2.STAND_Q.tolist()),
+        action_scale=(task.action_scale,) * go2.NUM_JOINTS,
+        kp=(task.kp,) * go2.NUM_JOINTS,
+        kd=(task.kd,) * go2.NUM_JOINTS,
+        rate_hz=task.rate_hz,
+        observation=Go2Walk.observation_terms,
+        command_min=tuple(-v for v in top),
+        command_max=top,
+        gait_hz=task.gait_hz,
+        provenance={"config": asdict(config), "evaluation": evaluation},
+    )
+
+
+def golden_inputs(seed: int = 0) -> dict[str, list]:
+    """A sequence of plausible robot states and commands: a noisy, tilting stand."""
+    rng = np.random.default_rng(seed)
+    quat = np.concatenate([np.ones((_GOLDEN_STEPS, 1)), rng.normal(0.0, 0.05, (_GOLDEN_STEPS, 3))], axis=-1)
+    inputs = {
+        "q_sdk": go2.STAND_Q + rng.normal(0.0, 0.1, (_GOLDEN_STEPS, 12)),
+        "dq_sdk": rng.normal(0.0, 1.0, (_GOLDEN_STEPS, 12)),
+        "quat_wxyz": quat / np.linalg.norm(quat, axis=-1, keepdims=True),
+        "gyro_body": rng.normal(0.0, 0.5, (_GOLDEN_STEPS, 3)),
+        "command": rng.uniform(-0.5, 0.5, (_GOLDEN_STEPS, 3)),
+        "velocity_body": rng.normal(0.0, 0.3, (_GOLDEN_STEPS, 3)),
+    }
+    return {name: values.tolist() for name, values in inputs.items()}
+
+
+def export_actor(actor: Actor, contract: Contract, path: Path) -> None:
+    """Writes the actor with its contract and golden vectors to `path`, proven by loading it back; atomic.
+
+    Raises:
+        DbpError: The file that came out does not do what the contract says, or cannot be written.
+    """
+    aside = path.with_name(f".{path.name}.tmp")
+    example = torch.zeros(1, contract.observation_size)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                actor, (example,), input_names=["obs"], output_names=["action"], dynamo=True, verbose=False
+            )
+        program.save(str(aside), external_data=False)
+        golden = golden_inputs()
+        golden[GOLDEN_OUTPUT] = run_golden(Runner(OnnxNetwork(aside), contract), golden).tolist()
+        program.model.metadata_props[METADATA_KEY] = replace(contract, golden=golden).to_json()
+        program.save(str(aside), external_data=False)
+        load_runner(aside)
+        os.replace(aside, path)
+    except OSError as error:
+        raise DbpError(f"{path}: expected a place to write ({error})") from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def card(config: RunConfig, evaluation: dict[str, Any], file_name: str) -> str:
+    """The Markdown card: what the policy is, how it was made, how to make it again, what it does."""
+    task = config.task_config
+    length = f"--steps {config.steps}" if config.steps else f"--minutes {config.minutes:g}"
+    randomised = "full" if task.randomisation.delay else "none"
+    rows = [f"| {name} | {value:.4g} |" for name, value in evaluation.items() if isinstance(value, (int, float))]
+    return "\n".join(
+        [
+            f"# {file_name}",
+            "",
+            f"Walks a Unitree Go2 at a commanded velocity (|vx|, |vy|, |wz| up to {task.command_max} m/s, m/s, rad/s)"
+            f" in a trot at {task.gait_hz:g} Hz; a new action {task.rate_hz:g} times a second.",
+            "It reads gyroscope, gravity direction, command, joint angles and velocities, its last action and a clock.",
+            "",
+            f"Made with `{config.algorithm.name}` on task `{config.task}`, randomisation `{randomised}`,"
+            f" seed {config.seed}, source {config.git_hash}. To make it again:",
+            "",
+            "```",
+            f"./dbp train {config.task} --seed {config.seed} {length} --randomise {randomised} --out runs/again",
+            f"./dbp export runs/again models/{file_name}",
+            "```",
+            "",
+            "Evaluation on the training simulator, 64 fixed commands of 10 s each, nominal robot unless `randomised`:",
+            "",
+            "| figure | value |",
+            "|---|---|",
+            *rows,
+            "",
+            "The whole configuration is in the file's metadata (`dbp_contract`, provenance).",
+            "",
+            "```json",
+            json.dumps(asdict(task.randomisation)),
+            "```",
+            "",
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Export:
+    """Writes a trained policy as one ONNX file that carries its contract, and a Markdown card beside it.
+
+    The file is proven before it appears: it is loaded back by the runtime that serves the robot and its golden
+    vectors are replayed.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run folder of `./dbp train`."""
+    file: Annotated[Path, tyro.conf.Positional]
+    """ONNX file to write, such as models/go2_walk.onnx."""
+
+
+def export(run: Path, file: Path) -> None:
+    """Exports the run folder `run` to `file` and its card.
+
+    Raises:
+        DbpError: The run cannot be read or the export proved wrong.
+    """
+    if file.suffix != ".onnx":
+        raise DbpError(f"expected a file name that ends in .onnx, got {file.name}")
+    folder = RunFolder(run)
+    config, actor = load_actor(folder)
+    evaluation = folder.read_evaluation()
+    export_actor(actor, make_contract(config, evaluation), file)
+    card_file = file.with_suffix(".md")
+    card_file.write_text(card(config, evaluation, file.name))
+    print(f"{file}: {file.stat().st_size / 1024:.0f} KiB, loaded back, golden vectors replayed; card {card_file}")
+
+
+def main() -> int:
+    """Entry point of `./dbp export`."""
+    args = tyro.cli(Export, prog="dbp export")
+    return run_main(lambda: export(args.run, args.file))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""The folder of one training run: config.json, checkpoint.pt, evaluation.json and TensorBoard events."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import typing
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dbp_policy.errors import DbpError
+from dbp_training.algorithms import Algorithm
+from dbp_training.tasks.go2_walk import Go2WalkConfig
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that decides a run; what config.json holds."""
+
+    task: str
+    algorithm: Algorithm
+    task_config: Go2WalkConfig
+    seed: int
+    threads: int
+    minutes: float | None
+    """Length of the training by the clock [min], or None."""
+    steps: int | None
+    """Length of the training in environment steps, or None."""
+    git_hash: str = "unknown"
+
+
+class RunFolder:
+    """Reads and writes a run's files; every write is atomic, so that an interrupted one leaves the file before it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoint_path = path / "checkpoint.pt"
+        self.evaluation_path = path / "evaluation.json"
+        self._config_path = path / "config.json"
+
+    def create(self, config: RunConfig) -> None:
+        """Makes the folder and writes config.json.
+
+        Raises:
+            DbpError: The folder holds a run already, or cannot be made.
+        """
+        if self._config_path.exists():
+            raise DbpError(f"{self.path}: expected no earlier run, found one (continue it with --resume)")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write_config(config)
+        except OSError as error:
+            raise DbpError(f"{self.path}: expected a folder that can be written ({error})") from None
+
+    def write_config(self, config: RunConfig) -> None:
+        """Writes config.json."""
+        _write_text(self._config_path, json.dumps(asdict(config), indent=1))
+
+    def read_config(self) -> RunConfig:
+        """Reads config.json.
+
+        Raises:
+            DbpError: There is none or it is not of this version.
+        """
+        try:
+            return from_dict(RunConfig, json.loads(self._config_path.read_text()))
+        except FileNotFoundError:
+            raise DbpError(f"{self.path}: expected a training run, found no config.json") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise DbpError(f"{self._config_path}: expected a configuration of this version ({error})") from None
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Writes checkpoint.pt."""
+        aside = self.checkpoint_path.with_suffix(".tmp")
+        torch.save(state, aside)
+        os.replace(aside, self.checkpoint_path)
+
+    def load_checkpoint(self) -> dict[str, Any]:
+        """Reads checkpoint.pt; tensors and plain values only, no code.
+
+        Raises:
+            DbpError: There is none or it does not load.
+        """
+        if not self.checkpoint_path.is_file():
+            raise DbpError(f"{self.path}: expected a checkpoint.pt, found none")
+        try:
+            return torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file
+            reason = str(error).splitlines()[0]
+            raise DbpError(f"{self.checkpoint_path}: expected a checkpoint that loads, found {reason}") from None
+
+    def write_evaluation(self, evaluation: dict[str, Any]) -> None:
+        """Writes evaluation.json."""
+        _write_text(self.evaluation_path, json.dumps(evaluation, indent=1))
+
+    def read_evaluation(self) -> dict[str, Any]:
+        """The content of evaluation.json, empty if the run was never evaluated."""
+        return json.loads(self.evaluation_path.read_text()) if self.evaluation_path.is_file() else {}
+
+
+def from_dict(kind: type, data: Any) -> Any:
+    """Builds the (nested) dataclass or tuple type `kind` from what `asdict` and JSON made of it."""
+    if is_dataclass(kind):
+        types = typing.get_type_hints(kind)
+        return kind(**{name: from_dict(types[name], value) for name, value in data.items()})
+    return tuple(data) if isinstance(data, list) else data
+
+
+def git_hash() -> str:
+    """Commit of the source tree this runs from, with `-dirty` for local changes; `unknown` outside a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).resolve().parent, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
+def _write_text(path: Path, text: str) -> None:
+    aside = path.with_suffix(".tmp")
+    aside.write_text(text + "\n")
+    os.replace(aside, path)

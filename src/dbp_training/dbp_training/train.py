@@ -1,0 +1,273 @@
+"""`./dbp train TASK`: trains a policy, shows how it goes, evaluates it."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+
+from dbp_policy.errors import DbpError, run_main
+from dbp_training.algorithms import ALGORITHMS
+from dbp_training.env import Env
+from dbp_training.evaluate import evaluate, fixed_commands
+from dbp_training.first_order import FirstOrderTrainer
+from dbp_training.run_folder import RunConfig, RunFolder, git_hash
+from dbp_training.tasks.go2_walk import (
+    Go2Walk,
+    Go2WalkConfig,
+    Randomisation,
+    full_randomisation,
+    no_randomisation,
+)
+
+_CHECKPOINT_S = 30.0
+_LINE_S = 10.0
+"""Time between progress lines where the output is no terminal [s]."""
+_RANDOMISATIONS = {"none": no_randomisation, "full": full_randomisation}
+_DEFAULT_MINUTES = 5.0
+
+
+@dataclass(frozen=True)
+class Train:
+    """Trains a policy and evaluates it on 64 fixed commands.
+
+    Writes a run folder: config.json (everything that decides the run, with the git hash), checkpoint.pt, TensorBoard
+    events and, at the end, evaluation.json. Ctrl-C saves; `--out DIR --resume` goes on.
+
+    Examples:
+        ./dbp train go2_walk                                    five minutes, nominal robot
+        ./dbp train go2_walk --randomise full --minutes 15      for another simulator or a robot
+        ./dbp train go2_walk --steps 600000 --seed 3            same seed and steps, same curve
+        tensorboard --logdir runs                               watch it
+        ./dbp export runs/DIR models/mine.onnx                  make it a policy file
+    """
+
+    task: Annotated[Literal["go2_walk"], tyro.conf.Positional]
+    """What to learn."""
+    algorithm: Literal["dmo"] = "dmo"
+    """dmo: decoupled forward-backward optimisation; the simulator forwards, a learned model's derivative backwards."""
+    seed: int = 0
+    """Of everything random."""
+    minutes: float | None = None
+    """Length of the training, the model's learning included, the evaluation after it not; 5 unless --steps is given."""
+    steps: int | None = None
+    """Length of the training in environment steps instead; the result then does not depend on the machine's speed."""
+    out: Path | None = None
+    """Run folder; runs/go2_walk-TIME-seedN unless given."""
+    resume: bool = False
+    """Continue the run in --out with its own configuration; --minutes or --steps may lengthen it."""
+    randomise: Literal["none", "full"] = "none"
+    """none: the nominal robot. full: friction, mass, gains, delay up to 20 ms, pushes and sensor noise differ."""
+    threads: int = 2
+    """Threads of the simulator; the networks are small and use one."""
+
+
+def _checked(args: Train) -> Train:
+    if args.resume and args.out is None:
+        raise DbpError("--resume: expected --out with the run folder to continue")
+    if args.minutes is not None and args.steps is not None:
+        raise DbpError("expected --minutes or --steps, got both")
+    for name, value in (("--minutes", args.minutes), ("--steps", args.steps), ("--threads", args.threads)):
+        if value is not None and not 0 < value < float("inf"):
+            raise DbpError(f"{name}: expected a positive number, got {value}")
+    return args
+
+
+def _new_config(args: Train) -> RunConfig:
+    return RunConfig(
+        task=args.task,
+        algorithm=ALGORITHMS[args.algorithm](),
+        task_config=Go2WalkConfig(randomisation=_RANDOMISATIONS[args.randomise]()),
+        seed=args.seed,
+        threads=args.threads,
+        minutes=args.minutes if args.minutes or args.steps else _DEFAULT_MINUTES,
+        steps=args.steps,
+        git_hash=git_hash(),
+    )
+
+
+class Training:
+    """One run from start or checkpoint to its length.
+
+    Args:
+        folder: Where it lives.
+        config: What it is.
+    """
+
+    def __init__(self, folder: RunFolder, config: RunConfig) -> None:
+        torch.set_num_threads(1)
+        torch.manual_seed(config.seed)
+        self.folder, self.config = folder, config
+        self.task = Go2Walk(config.task_config)
+        env = Env(self.task, config.algorithm.first_order.num_envs, config.seed, config.threads)
+        source = config.algorithm.gradient_source(self.task)
+        self.trainer = FirstOrderTrainer(env, source, config.algorithm.first_order, config.seed)
+        self.elapsed = 0.0
+        """Time trained so far, over all resumes [s]."""
+        self.prepared = False
+
+    def load(self) -> None:
+        """Continues from the folder's checkpoint."""
+        state = self.folder.load_checkpoint()
+        self.elapsed, self.prepared = state.pop("elapsed"), True
+        self.trainer.load_state_dict(state)
+
+    def save(self) -> None:
+        """Writes the checkpoint."""
+        self.folder.save_checkpoint(self.trainer.state_dict() | {"elapsed": self.elapsed})
+
+    @property
+    def progress(self) -> float:
+        """From 0 to 1 over the run."""
+        if self.config.steps:
+            return min(1.0, self.trainer.env.total_steps / self.config.steps)
+        return min(1.0, self.elapsed / (60.0 * self.config.minutes))
+
+    def run(self, log: Any, stop: Stop) -> bool:
+        """Trains to the end; False if `stop` came first. Saves in either case.
+
+        Raises:
+            DbpError: Training broke down; the last good checkpoint is kept.
+        """
+        line, saved, started = ProgressLine(), time.monotonic(), time.monotonic() - self.elapsed
+        if not self.prepared:
+            line.note("filling the replay and training the first dynamics model ...")
+            self.trainer.prepare()
+            self.prepared = True
+        while self.progress < 1.0 and not stop.asked:
+            figures = self.trainer.train_window(self.progress)
+            self.elapsed = time.monotonic() - started
+            for name, value in figures.items():
+                log.add_scalar(name, value, self.trainer.env.total_steps)
+            line.show(self.progress, self.elapsed, self.trainer.env.total_steps, figures)
+            if time.monotonic() - saved > _CHECKPOINT_S:
+                self.save()
+                saved = time.monotonic()
+        line.end()
+        self.save()
+        return self.progress >= 1.0
+
+
+class ProgressLine:
+    """One line on a terminal that is rewritten, a new line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        self._shown = 0.0
+        self._steps: tuple[float, int] | None = None
+
+    def note(self, text: str) -> None:
+        print(text, flush=True)
+
+    def show(self, progress: float, elapsed: float, steps: int, figures: dict[str, float]) -> None:
+        """Shows where the run is, at a readable rate."""
+        if time.monotonic() - self._shown < (0.2 if self._live else _LINE_S):
+            return
+        self._shown = time.monotonic()
+        since, base = self._steps or (elapsed, steps)
+        self._steps = self._steps or (elapsed, steps)
+        rate = (steps - base) / (elapsed - since) if elapsed > since else 0.0
+        left = elapsed / progress - elapsed if progress > 0 else float("nan")
+        text = (
+            f"{elapsed / 60:5.1f} min, {left / 60:4.1f} left | {steps / 1000:6.0f}k steps {rate:5.0f}/s"
+            f" | reward {figures['reward']:6.3f} | velocity error {figures['planar_velocity_error']:.3f} m/s"
+            f" {figures['yaw_rate_error']:.3f} rad/s | trot {figures['trot_agreement']:.2f}"
+        )
+        print(f"\r{text}" if self._live else text, end="" if self._live else "\n", flush=True)
+
+    def end(self) -> None:
+        if self._live and self._shown:
+            print()
+
+
+class Stop:
+    """Turns the first Ctrl-C (or SIGTERM) into a wish that the loop grants between windows; a second one kills."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, _frame: Any) -> None:
+        self.asked = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+def evaluate_run(training: Training) -> dict[str, Any]:
+    """Evaluates the run's actor on the nominal robot and, if it was trained so, under randomisation."""
+    config, actor = training.config, training.trainer.actor.eval()
+    commands = fixed_commands(config.task_config.command_max)
+    nominal = Go2Walk(replace(config.task_config, randomisation=Randomisation()))
+    result: dict[str, Any] = evaluate(nominal, actor, commands, config.threads)
+    if config.task_config.randomisation.delay:
+        randomised = evaluate(Go2Walk(config.task_config), actor, commands, config.threads)
+        result |= {f"randomised_{name}": value for name, value in randomised.items()}
+    result |= {"env_steps": training.trainer.env.total_steps, "minutes": training.elapsed / 60.0}
+    return result | {"seed": config.seed, "episodes": len(commands), "episode_s": config.task_config.episode_s}
+
+
+def _print_table(evaluation: dict[str, Any]) -> None:
+    units = {"velocity_error": "m/s", "rate_error": "rad/s", "torque": "N·m", "minutes": "min"}
+    print("evaluation: 64 fixed commands, one episode each")
+    for name, value in evaluation.items():
+        unit = next((u for end, u in units.items() if name.endswith(end)), "")
+        print(f"  {name:<40} {value:>10.4g} {unit}")
+
+
+def train(args: Train) -> int:
+    """Runs `./dbp train` with checked arguments; the exit code.
+
+    Raises:
+        DbpError: The arguments, the run folder or the training itself are wrong.
+    """
+    folder = RunFolder(args.out or Path("runs") / f"{args.task}-{time.strftime('%Y%m%d-%H%M%S')}-seed{args.seed}")
+    if args.resume:
+        config = folder.read_config()
+        if args.minutes or args.steps:
+            config = replace(config, minutes=args.minutes, steps=args.steps)
+            folder.write_config(config)
+    else:
+        config = _new_config(args)
+        folder.create(config)
+    from torch.utils.tensorboard import SummaryWriter  # slow to import: not for --help
+
+    print(f"{config.task} with {config.algorithm.name}, seed {config.seed}, run folder {folder.path}")
+    stop = Stop()
+    training = Training(folder, config)
+    if args.resume:
+        training.load()
+    with SummaryWriter(str(folder.path)) as log:
+        try:
+            finished = training.run(log, stop)
+        except (MemoryError, RuntimeError) as error:
+            reason = "out of memory" if isinstance(error, MemoryError) or "memory" in str(error) else str(error)
+            kept = folder.checkpoint_path if folder.checkpoint_path.exists() else "none yet"
+            steps = training.trainer.env.total_steps
+            raise DbpError(f"training stopped after {steps} steps: {reason} (last good checkpoint: {kept})") from error
+        if not finished:
+            print(f"stopped and saved; continue with: ./dbp train {config.task} --out {folder.path} --resume")
+            return 130
+        evaluation = evaluate_run(training)
+        folder.write_evaluation(evaluation)
+        for name, value in evaluation.items():
+            log.add_scalar(f"evaluation/{name}", value, training.trainer.env.total_steps)
+    _print_table(evaluation)
+    print(f"export with: ./dbp export {folder.path} models/{config.task}.onnx")
+    return 0
+
+
+def main() -> int:
+    """Entry point of `./dbp train`."""
+    args = tyro.cli(Train, prog="dbp train", description=inspect.cleandoc(Train.__doc__ or ""))
+    return run_main(lambda: train(_checked(args)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

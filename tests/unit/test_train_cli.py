@@ -1,0 +1,136 @@
+"""`./dbp train` and `./dbp export` from end to end, tiny."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dbp_policy.errors import DbpError
+from dbp_policy.onnx_policy import load_runner
+from dbp_training import train as train_module
+from dbp_training.algorithms import dmo
+from dbp_training.export import export
+from dbp_training.first_order import FirstOrderTrainer
+from dbp_training.run_folder import RunFolder
+from dbp_training.tasks.go2_walk import Go2WalkConfig
+from dbp_training.train import Train, _checked, train
+
+FIELDS = {"planar_velocity_error", "yaw_rate_error", "survival", "trot_agreement", "env_steps", "minutes"}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """An algorithm and an evaluation of a few seconds; Ctrl-C as it was before."""
+    small = replace(
+        dmo(),
+        first_order=replace(dmo().first_order, num_envs=8, horizon=8, hidden=(16,)),
+        dynamics=replace(dmo().dynamics, hidden=(16,), prefill=400, initial_updates=5, updates=1, batch=32),
+    )
+    monkeypatch.setattr(train_module, "ALGORITHMS", {"dmo": lambda: small})
+    monkeypatch.setattr(train_module, "Go2WalkConfig", lambda **kw: Go2WalkConfig(episode_s=2.0, **kw))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def _train(out, **changes) -> int:
+    return train(_checked(Train(task="go2_walk", out=out, threads=1, **{"steps": 1000, **changes})))
+
+
+def _curve(out) -> dict[str, torch.Tensor]:
+    return RunFolder(out).load_checkpoint()["actor"]
+
+
+def test_a_run_trains_evaluates_and_exports(tmp_path, capsys):
+    assert _train(tmp_path / "run", randomise="full", seed=3) == 0
+    evaluation = json.loads((tmp_path / "run/evaluation.json").read_text())
+    assert evaluation.keys() >= FIELDS
+    assert all(math.isfinite(evaluation[name]) for name in FIELDS)
+    assert evaluation["env_steps"] >= 1000 and 0.0 < evaluation["minutes"] < 2.0
+    assert 0.0 <= evaluation["survival"] <= 1.0 and 0.0 <= evaluation["trot_agreement"] <= 1.0
+    assert any(p.name.startswith("events") for p in (tmp_path / "run").iterdir())
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert config["seed"] == 3 and config["task_config"]["randomisation"]["delay"] == 0.02 and config["git_hash"]
+    out = capsys.readouterr().out
+    assert "velocity error" in out and "trot" in out and "planar_velocity_error" in out
+
+    export(tmp_path / "run", tmp_path / "models/walk.onnx")
+    contract = load_runner(tmp_path / "models/walk.onnx").contract
+    assert contract.provenance["evaluation"] == evaluation
+    assert "--seed 3 --steps 1000 --randomise full" in (tmp_path / "models/walk.md").read_text()
+
+
+def test_an_interrupted_run_goes_on_along_the_same_curve(tmp_path, capsys, monkeypatch):
+    assert _train(tmp_path / "whole") == 0
+    windows, original = [], FirstOrderTrainer.train_window
+
+    def interrupted(self, progress):
+        windows.append(progress)
+        if len(windows) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, progress)
+
+    monkeypatch.setattr(FirstOrderTrainer, "train_window", interrupted)
+    assert _train(tmp_path / "cut") == 130
+    assert len(windows) == 4 and not (tmp_path / "cut/evaluation.json").exists()
+    assert f"--out {tmp_path / 'cut'} --resume" in capsys.readouterr().out
+    assert train(Train(task="go2_walk", out=tmp_path / "cut", resume=True)) == 0
+    whole, cut = _curve(tmp_path / "whole"), _curve(tmp_path / "cut")
+    for name in whole:
+        torch.testing.assert_close(whole[name], cut[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_breakdown_is_one_line_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_module, "_CHECKPOINT_S", 0.0)
+    windows, original = [], FirstOrderTrainer._step_actor
+
+    def broken(self, loss, progress):
+        windows.append(loss)
+        return original(self, loss * float("nan") if len(windows) == 3 else loss, progress)
+
+    monkeypatch.setattr(FirstOrderTrainer, "_step_actor", broken)
+    with pytest.raises(DbpError, match="training stopped after .* expected a finite loss .*last good checkpoint: .*pt"):
+        _train(tmp_path / "run")
+    kept = _curve(tmp_path / "run")
+    assert all(torch.isfinite(value).all() for value in kept.values())
+
+    monkeypatch.setattr(FirstOrderTrainer, "_step_actor", lambda *_: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(DbpError, match="out of memory"):
+        _train(tmp_path / "other")
+
+
+def test_arguments_that_make_no_sense_are_refused(tmp_path):
+    for changes, message in (
+        ({"resume": True, "out": None, "steps": None}, "expected --out"),
+        ({"minutes": 1.0, "steps": 5}, "got both"),
+        ({"minutes": float("nan"), "steps": None}, "expected a positive number, got nan"),
+        ({"steps": -1}, "expected a positive number"),
+        ({"threads": 0}, "--threads"),
+    ):
+        with pytest.raises(DbpError, match=message):
+            _checked(Train(task="go2_walk", **changes))
+    with pytest.raises(DbpError, match="found no config.json"):
+        train(Train(task="go2_walk", out=tmp_path, resume=True))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["go2_walk", "--minutes", "0"], ["go2_fly"]])
+def test_the_command_line_answers_without_a_traceback(arguments, tmp_path):
+    command = [sys.executable, "-m", "dbp_training.train", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert "Traceback" not in done.stderr
+    if arguments == ["--help"]:
+        assert done.returncode == 0
+        for word in ("--seed", "--minutes", "--steps", "--resume", "--randomise", "dmo", "tensorboard"):
+            assert word in done.stdout
+    else:
+        assert done.returncode == 2
+    assert not (tmp_path / "runs").exists()
