@@ -63,8 +63,7 @@ if not os.path.exists(sysconfig.get_path("include") + "/Python.h"): print("%d.%d
 }
 
 install_cyclonedds() {
-    works && return
-    [ -e "$links" ] && works "$links" && return
+    works "$([ ! -e "$links" ] || echo "$links")" && return
     rm -rf "$links"
     pip_install --only-binary=:all: "cyclonedds==$binding" && works && return
     build_against_any && return
@@ -82,7 +81,7 @@ install_cyclonedds() {
     fi
     rm -rf "$links"
     echo "warning: no CycloneDDS 0.10.x for this Python: with $loopback_only only simulation on loopback works${mend:-}"
-    pip_install --only-binary=:all: --force-reinstall "cyclonedds==$loopback_only"
+    pip_install --only-binary=:all: "cyclonedds==$loopback_only"
 }
 
 # The SDK's wheel asks for opencv and an exact cyclonedds; it needs neither to talk to a Go2.
