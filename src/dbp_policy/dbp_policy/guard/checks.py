@@ -95,14 +95,14 @@ class TargetWatch:
         Args:
             targets: New targets.
             tick_ms: The newest lowstate's tick; a target has to answer a lowstate of the last `TARGET_TIMEOUT`.
-            now: Time [s].
+            now: Time [s]; a stamp ahead of it (or NaN) would shut out all later targets.
 
         Returns:
             The newest target if one of them is new and fresh.
         """
         newest = None
         for target in targets:
-            fresh = 0 <= tick_ms - target.state_tick_ms <= 1e3 * TARGET_TIMEOUT
+            fresh = 0 <= tick_ms - target.state_tick_ms <= 1e3 * TARGET_TIMEOUT and target.stamp <= now
             if fresh and (self.target is None or target.stamp > self.target.stamp):
                 self.target = newest = target
         self._timer.update(newest is not None, now)
@@ -135,5 +135,5 @@ def state_faults(state: RobotState) -> Iterator[str]:
 
 
 def is_lying(state: RobotState) -> bool:
-    """Whether the legs are folded as on a robot that lies: every calf bent further than standing or walking bends it."""
+    """Whether the legs are folded as on a robot that lies: every calf bent further than for standing or walking."""
     return bool((state.q_sdk[2::3] < LYING_CALF).all())

@@ -120,7 +120,8 @@ class Guard:
         faults += self._state_faults
         if state is not None and any(state.remote) and decode_remote(state.remote).estop_pressed:
             faults.append("estop")
-        target = self._targets.update(targets, state.tick_ms if state else 0, now)
+        # Before the first lowstate there is nothing a target could answer.
+        target = self._targets.update(targets if state else (), state.tick_ms if state else 0, now)
         if target is not None:
             self._target_fault = target_fault(target, state)
         if self.mode == Mode.POLICY:
@@ -153,7 +154,8 @@ class Guard:
             self.stop(now)
             self._refusal = ""
         elif not 0.0 <= now - asked.stamp + self._period <= REQUEST_MAX_AGE:
-            self._refusal = f"{name} refused: expected an action of the last {REQUEST_MAX_AGE} s, got one of {now - asked.stamp:.1f} s ago"
+            age = f"{now - asked.stamp:.1f} s ago"
+            self._refusal = f"{name} refused: expected an action of the last {REQUEST_MAX_AGE} s, got one of {age}"
         else:
             self._refusal = self._change_mode(lambda: self._modes.request(asked.request, conditions), now)
             if not self._refusal:
