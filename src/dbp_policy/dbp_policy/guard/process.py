@@ -81,7 +81,8 @@ class GuardProcess:
                 return True
             if not told and now() - begin > 3.0:
                 told = True
-                missing = wire.LOWSTATE_TOPIC if state is None else "the motion_switcher service"
+                missing = "the motion_switcher service" if state else wire.LOWSTATE_TOPIC
+                missing += f" ({self._bad_lowstates} came with a wrong length or CRC)" if self._bad_lowstates else ""
                 print(f"guard: waiting for {missing} (is the robot on, and the interface the right one?)", flush=True)
         return False
 
