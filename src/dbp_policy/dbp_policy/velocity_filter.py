@@ -123,8 +123,8 @@ class VelocityFilter:
         correction = gain @ (information @ innovations / total)
         self.velocity = self.velocity + correction[:3]
         self.bias = self.bias + correction[3:]
-        covariance = self.covariance - gain @ spread @ gain.T
-        self.covariance = 0.5 * (covariance + covariance.T)
+        covariance = self.covariance - gain @ (spread @ gain.T)
+        self.covariance = 0.5 * (covariance + covariance.T)  # rounding's asymmetry would double every minute or so
         self._bias_cov = self.covariance[3:, 3:]
         return distances
 
