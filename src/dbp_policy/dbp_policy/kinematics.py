@@ -10,8 +10,8 @@ import numpy as np
 
 from dbp_policy import go2
 
-_HIP = go2.HIP_ORIGIN
-_OFFSET_Y = go2.HIP_OFFSET_Y
+_HIP = np.array(go2.HIP_ORIGIN)  # copies: torch warns of arrays that are not writable
+_OFFSET_Y = np.array(go2.HIP_OFFSET_Y)
 _L1, _L2, _FX = go2.THIGH_LENGTH, go2.CALF_LENGTH, go2.FOOT_OFFSET_X
 
 

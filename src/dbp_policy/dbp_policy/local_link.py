@@ -42,7 +42,9 @@ _TARGET_DTYPE = np.dtype(
         *((name, "<f8", 12) for name in ("q_sdk", "kp_sdk", "kd_sdk")),
     ]
 )
-_STATUS_STRUCT = struct.Struct("<B3?2I160s160s")
+_TEXT_BYTES = 256
+"""Room for the names of all faults of the guard's table at once; a longer refusal is cut."""
+_STATUS_STRUCT = struct.Struct(f"<B3?2I{_TEXT_BYTES}s{_TEXT_BYTES}s")
 _REQUEST_STRUCT = struct.Struct("<Bd")
 
 GUARD_SOCKET, POLICY_SOCKET = "guard.sock", "policy.sock"
@@ -100,7 +102,7 @@ def _unpack(body, dtype: np.dtype) -> dict:
 
 
 def _pack_status(s: GuardStatus) -> bytes:
-    texts = (",".join(s.faults).encode()[:160], s.refusal.encode()[:160])
+    texts = (",".join(s.faults).encode(), s.refusal.encode())  # cut by the struct
     return _STATUS_STRUCT.pack(s.mode, s.in_control, s.latched, s.zero_velocity, s.requests_seen, s.overruns, *texts)
 
 

@@ -31,7 +31,7 @@ def limit_torque(
     """
     share = 2.0 * (1.0 - np.abs(dq) / dq_max)
     driving = tau_max * np.minimum(np.maximum(share, 0.0), 1.0)
-    bound = np.where(tau * dq > 0.0, driving, tau_max)
+    bound = np.where(tau * dq <= 0.0, tau_max, driving)
     return np.minimum(np.maximum(tau, -bound), bound)  # a third of np.clip's time, twice per simulated millisecond
 
 
