@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dbp_bringup.robot.physics import Go2Physics, PhysicsOptions, Sensed, Truth
+from dbp_bringup.robot.physics import BATTERY_CELLS, Go2Physics, PhysicsOptions, Sensed, Truth
 from dbp_policy import go2
 from dbp_policy.errors import DbpError
 from dbp_policy.types import RobotState
@@ -35,6 +35,7 @@ class SimulatedGo2:
         self.remote: Remote = ABSENT
         self.rejected = 0
         """Motor commands refused: bad bytes, bad numbers, or sport mode active."""
+        self._lowstate = _Lowstate()
         self._sport_active = False
         self._follow_sport_mode()
 
@@ -58,7 +59,7 @@ class SimulatedGo2:
 
     def lowstate(self) -> bytes:
         """The rt/lowstate payload of now."""
-        return wire.LOWSTATE.to_cdr(_record(self.physics.sense(), self.remote))
+        return self._lowstate.payload(self.physics.sense(), self.remote)
 
     def truth(self) -> Truth:
         """Ground truth, for tests and reports only."""
@@ -72,26 +73,29 @@ class SimulatedGo2:
         self._sport_active = self.sport.active
 
 
-def _record(sensed: Sensed, remote: Remote) -> np.ndarray:
-    """All fields of a lowstate that a Go2 fills."""
-    state = RobotState(
-        tick_ms=sensed.tick_ms,
-        q_sdk=sensed.q,
-        dq_sdk=sensed.dq,
-        tau_sdk=sensed.tau_est,
-        temperature_sdk=sensed.temperature,
-        quat_wxyz=sensed.quat_wxyz,
-        gyro_body=sensed.gyro_body,
-        acc_body=sensed.acc_body,
-        foot_force=sensed.foot_force,
-        battery_soc=sensed.battery_soc,
-        battery_v=sensed.battery_v,
-        remote=encode_remote(remote),
-    )
-    record = wire.lowstate_record(state)
-    record["motor_state"]["ddq"][: go2.NUM_JOINTS] = sensed.ddq
-    record["imu_state"]["temperature"] = IMU_TEMPERATURE_C
-    record["power_a"] = sensed.battery_a
-    record["bms_state"]["current"] = round(1000.0 * sensed.battery_a)
-    record["bms_state"]["cell_vol"] = round(1000.0 * sensed.battery_v / 8)
-    return record
+class _Lowstate:
+    """Fills one message again and again: the fields that change are views into it, the others stay as they are."""
+
+    def __init__(self) -> None:
+        self._record = wire.lowstate_record(RobotState())
+        motors, imu, bms = (self._record[name] for name in ("motor_state", "imu_state", "bms_state"))
+        self._motors = {name: motors[name][: go2.NUM_JOINTS] for name in ("q", "dq", "ddq", "tau_est", "temperature")}
+        self._imu = {name: imu[name] for name in ("quaternion", "gyroscope", "accelerometer", "rpy")}
+        self._soc, self._current, self._cell_vol = bms["soc"], bms["current"], bms["cell_vol"]
+        imu["temperature"] = IMU_TEMPERATURE_C
+
+    def payload(self, sensed: Sensed, remote: Remote) -> bytes:
+        """All that a Go2 fills of a lowstate, as rt/lowstate payload."""
+        motors, imu, record = self._motors, self._imu, self._record
+        record["tick"] = sensed.tick_ms % 2**32
+        motors["q"][:], motors["dq"][:], motors["ddq"][:] = sensed.q, sensed.dq, sensed.ddq
+        motors["tau_est"][:], motors["temperature"][:] = sensed.tau_est, np.rint(sensed.temperature)
+        imu["quaternion"][:], imu["rpy"][:] = sensed.quat_wxyz, sensed.rpy
+        imu["gyroscope"][:], imu["accelerometer"][:] = sensed.gyro_body, sensed.acc_body
+        record["foot_force"] = sensed.foot_force
+        record["wireless_remote"] = np.frombuffer(encode_remote(remote), np.uint8)
+        record["power_v"], record["power_a"] = sensed.battery_v, sensed.battery_a
+        self._soc[...] = round(sensed.battery_soc)
+        self._current[...] = round(1000.0 * sensed.battery_a)
+        self._cell_vol[:] = round(1000.0 * sensed.battery_v / BATTERY_CELLS)
+        return wire.LOWSTATE.to_cdr(record)

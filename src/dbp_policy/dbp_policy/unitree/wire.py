@@ -208,6 +208,16 @@ _IN_CDR, _IN_STRUCT = LOWCMD.words(*(f"motor_cmd.{i}.{name}" for name, _ in _MOT
 _GATHER[_IN_CDR] = _GATHER[_CDR_IDLE.size + _IN_STRUCT] = _IDLE.size + np.arange(_COMMAND_SIZE)
 _ZEROS = np.zeros(_COMMAND_SIZE, np.float32)
 
+_COMMAND_PLAN = LOWCMD.plan(
+    np.concatenate(
+        (
+            LOWCMD.positions(*(f"motor_cmd.{i}.{name}" for name, _ in _MOTOR_CMD for i in _JOINTS)),
+            LOWCMD.positions("head.0", "head.1", "level_flag", *(f"motor_cmd.{i}.mode" for i in _JOINTS), width=1),
+        )
+    )
+)
+_ALL_SERVO = bytes([MODE_SERVO] * go2.NUM_JOINTS)
+
 
 def encode_lowcmd(command: MotorCommand) -> bytes:
     """CDR payload of a command to the twelve motors, 812 bytes with CRC.
@@ -240,17 +250,15 @@ def decode_lowcmd(cdr: bytes) -> MotorCommand:
     Raises:
         WireError: Length, encoding, CRC, head or level flag is wrong.
     """
-    record = LOWCMD.to_record(cdr)
-    if tuple(record["head"]) != HEAD:
-        raise WireError(f"rt/lowcmd: expected head FE EF, got {record['head'].tobytes().hex(' ').upper()}")
-    if record["level_flag"] != LEVEL_LOW:
-        raise WireError(f"rt/lowcmd: expected level_flag 0xFF, got 0x{int(record['level_flag']):02X}")
-    motors = record["motor_cmd"][: go2.NUM_JOINTS]
-    servo = motors["mode"] == MODE_SERVO
-    return MotorCommand(
-        q=motors["q"].astype(float),
-        dq=motors["dq"].astype(float),
-        kp=np.where(servo, motors["kp"], 0.0),
-        kd=np.where(servo, motors["kd"], 0.0),
-        tau=np.where(servo, motors["tau"], 0.0),
-    )
+    numbers = LOWCMD.gather(cdr, _COMMAND_PLAN)
+    fixed = numbers[4 * _COMMAND_SIZE :].tobytes()
+    head, level = fixed[:2], fixed[2]
+    if head != bytes(HEAD):
+        raise WireError(f"rt/lowcmd: expected head FE EF, got {head.hex(' ').upper()}")
+    if level != LEVEL_LOW:
+        raise WireError(f"rt/lowcmd: expected level_flag 0xFF, got 0x{level:02X}")
+    floats = numbers[: 4 * _COMMAND_SIZE].view(_F4).astype(float).reshape(len(_MOTOR_CMD), go2.NUM_JOINTS)
+    if fixed[3:] != _ALL_SERVO:
+        floats[2:] = np.where(np.frombuffer(fixed[3:], np.uint8) == MODE_SERVO, floats[2:], 0.0)
+    q, dq, tau, kp, kd = floats
+    return MotorCommand(q=q, dq=dq, kp=kp, kd=kd, tau=tau)
