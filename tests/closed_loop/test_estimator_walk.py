@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("mujoco")
 
 from dbp_bringup.robot.physics import Go2Physics, PhysicsOptions  # noqa: E402
-from dbp_policy.estimator import Estimate, Estimator  # noqa: E402
+from dbp_policy.estimation.estimator import Estimate, Estimator  # noqa: E402
 from dbp_policy.kinematics import foot_jacobians, foot_positions  # noqa: E402
 from dbp_policy.onnx_policy import load_runner  # noqa: E402
 from dbp_policy.types import RobotState  # noqa: E402

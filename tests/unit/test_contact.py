@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dbp_policy.contact import ContactDetector, vertical_foot_force
+from dbp_policy.estimation.contact import ContactDetector, vertical_foot_force
 from dbp_policy.kinematics import foot_jacobians
 
 from dbp_policy import go2

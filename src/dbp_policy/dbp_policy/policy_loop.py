@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dbp_policy import go2
-from dbp_policy.estimator import Estimate, Estimator
+from dbp_policy.estimation.estimator import Estimate, Estimator
 from dbp_policy.runner import Runner
 from dbp_policy.types import GuardStatus, JointTarget, Mode, RobotState
 

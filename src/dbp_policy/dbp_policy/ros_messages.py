@@ -9,7 +9,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Imu, JointState, Joy
 
 from dbp_policy import go2
-from dbp_policy.estimator import Estimate
+from dbp_policy.estimation.estimator import Estimate
 from dbp_policy.guard.faults import FAULTS, Severity, worst
 from dbp_policy.types import GuardStatus, RobotState
 

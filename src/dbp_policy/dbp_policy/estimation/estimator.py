@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dbp_policy import go2
-from dbp_policy.contact import ContactDetector, ContactParameters, vertical_foot_force
-from dbp_policy.kinematics import foot_jacobians, foot_positions
-from dbp_policy.odometry import Odometry, OdometryParameters
+from dbp_policy.estimation.contact import ContactDetector, ContactParameters, vertical_foot_force
+from dbp_policy.kinematics import foot_kinematics
+from dbp_policy.estimation.odometry import Odometry, OdometryParameters
 from dbp_policy.rotations import rotation_matrix
 from dbp_policy.types import RobotState
-from dbp_policy.velocity_filter import FilterParameters, VelocityFilter, skew
+from dbp_policy.estimation.velocity_filter import FilterParameters, VelocityFilter, skew
 
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
 _TICK_WRAP = 2**32  # tick is an unsigned 32-bit counter of milliseconds
@@ -183,8 +183,8 @@ class Estimator:
         point and the weight of each foot.
         """
         q, dq = state.q_sdk, state.dq_sdk
-        jacobians = foot_jacobians(q)
-        contact_points = foot_positions(q) - go2.FOOT_RADIUS * up
+        feet, jacobians = foot_kinematics(q)
+        contact_points = feet - go2.FOOT_RADIUS * up
         force = vertical_foot_force(jacobians, state.tau_sdk, up)
         probability = self._contact.update(force, state.foot_force, dt)
         stance = self._stance = self._contact.stance

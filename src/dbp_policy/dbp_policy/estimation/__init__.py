@@ -1,0 +1,1 @@
+"""State estimation: contact, base velocity, planar odometry."""
