@@ -200,6 +200,18 @@ def test_the_actors_loss_leaves_the_model_alone_and_reaches_every_actor_paramete
     assert all(not torch.equal(a, b) for a, b in zip(before, trainer.actor.parameters(), strict=True))
 
 
+def test_the_averaged_actor_is_the_running_mean_of_the_actor():
+    trainer = _small_trainer()
+    trainer.prepare()
+    expected = {name: torch.zeros_like(value) for name, value in trainer.averaged.state_dict().items()}
+    for share in (16 / 16, 16 / 17, 16 / 18):
+        trainer.train_window(0.0)
+        for name, value in trainer.actor.state_dict().items():
+            expected[name] = (1.0 - share) * expected[name] + share * value
+    for name, value in trainer.averaged.state_dict().items():
+        torch.testing.assert_close(value, expected[name])
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_actor_changes():
     trainer = _small_trainer()
     trainer.prepare()

@@ -34,7 +34,7 @@ def load_actor(folder: RunFolder) -> tuple[RunConfig, Actor]:
     """
     config, state = folder.read_config(), folder.load_checkpoint()
     actor = Actor(Go2Walk.observation_size, Go2Walk.action_size, config.algorithm.first_order.hidden)
-    actor.load_state_dict(state["actor"])
+    actor.load_state_dict(state["averaged"])
     return config, actor.eval()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +28,13 @@ class FirstOrderConfig:
     lr: float = 1e-3
     lr_end: float = 0.03
     """Learning rate at the end of training, as a share of `lr`; the rate falls linearly."""
+    betas: tuple[float, float] = (0.7, 0.95)
+    """Decays of Adam's moments."""
     exploration: float = 0.2
     """Standard deviation of the noise on the actor's output before the tanh."""
     grad_clip: float = 1.0
+    averaging: float = 15.0
+    """Decay of the averaged actor: it is about the mean over the newest 1/averaging of all windows."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,12 @@ class FirstOrderTrainer:
     def __init__(self, env: Env, source: GradientSource, config: FirstOrderConfig, seed: int) -> None:
         self.env, self.source, self.config = env, source, config
         self.actor = Actor(env.task.observation_size, env.task.action_size, config.hidden)
+        self.averaged = copy.deepcopy(self.actor)
+        """Running mean of the actor's weights: the policy that is evaluated and exported. A window sees few commands,
+        so that the actor's own speed error sways from window to window."""
+        self._windows = 0
         self._generator = torch.Generator().manual_seed(seed)
-        self._optimiser = torch.optim.Adam(self.actor.parameters(), lr=config.lr)
+        self._optimiser = torch.optim.Adam(self.actor.parameters(), lr=config.lr, betas=config.betas)
 
     def prepare(self) -> dict[str, float]:
         """What the gradient source needs before the first window."""
@@ -113,6 +122,7 @@ class FirstOrderTrainer:
         loss = -returns.mean() / self.config.horizon
         norm = self._step_actor(loss, progress)
         self.actor.normaliser.update(window.observation)
+        self._average()
         with torch.no_grad():
             metrics = self.env.task.metrics(window.reached, window.memory)
         figures |= {name: value.mean().item() for name, value in metrics.items()}
@@ -154,10 +164,21 @@ class FirstOrderTrainer:
         self._optimiser.step()
         return norm
 
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Polynomial-decay averaging (Shamir and Zhang, 2013)."""
+        self._windows += 1
+        share = (self.config.averaging + 1.0) / (self.config.averaging + self._windows)
+        new = self.actor.state_dict()
+        for name, value in self.averaged.state_dict().items():
+            value.lerp_(new[name], share)
+
     def state_dict(self) -> dict[str, Any]:
         """Everything a run needs to continue on the same curve."""
         return {
             "actor": self.actor.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "windows": self._windows,
             "optimiser": self._optimiser.state_dict(),
             "source": self.source.state_dict(),
             "env": self.env.state_dict(),
@@ -167,6 +188,8 @@ class FirstOrderTrainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues where `state_dict` was taken."""
         self.actor.load_state_dict(state["actor"])
+        self.averaged.load_state_dict(state["averaged"])
+        self._windows = state["windows"]
         self._optimiser.load_state_dict(state["optimiser"])
         self.source.load_state_dict(state["source"])
         self.env.load_state_dict(state["env"])

@@ -202,7 +202,7 @@ class Stop:
 
 def evaluate_run(training: Training) -> dict[str, Any]:
     """Evaluates the run's actor on the nominal robot and, if it was trained so, under randomisation."""
-    config, actor = training.config, training.trainer.actor.eval()
+    config, actor = training.config, training.trainer.averaged.eval()
     commands = fixed_commands(config.task_config.command_max)
     nominal = Go2Walk(replace(config.task_config, randomisation=Randomisation()))
     result: dict[str, Any] = evaluate(nominal, actor, commands, config.threads)
