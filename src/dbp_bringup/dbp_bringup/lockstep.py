@@ -24,18 +24,20 @@ class Lockstep:
     Args:
         runner: The policy.
         options: Of the robot's physics.
+        estimate: Whether to run the state estimator though the policy does not read it: half of the time.
 
     Attributes:
         command: Velocity command vx, vy, wz that the policy follows, shape (3,); assign to it.
         policy_alive: Set to False to kill the policy side.
     """
 
-    def __init__(self, runner: Runner, options: PhysicsOptions | None = None) -> None:
+    def __init__(self, runner: Runner, options: PhysicsOptions | None = None, estimate: bool = True) -> None:
         self.robot = SimulatedGo2(options, sport_mode="")
         self.guard = Guard()
         self.command = np.zeros(3)
         self.policy_alive = True
-        self.policy = PolicyLoop(runner, self._velocity_command)
+        runner.reset()
+        self.policy = PolicyLoop(runner, self._velocity_command, estimate)
         self.now = 0.0
         self.output: GuardOutput | None = None
         self._targets: list[JointTarget] = []

@@ -69,7 +69,7 @@ def run_trial(runner: Runner, scenario: Scenario) -> Outcome:
         command_delay_ms=scenario.delay_ms,
         noise=scenario.noise,
     )
-    lockstep = Lockstep(runner, options)
+    lockstep = Lockstep(runner, options, estimate=False)
     walk = _Walk(runner, scenario)
     walked = lockstep.stand_up() and lockstep.start()
     if walked:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dbp_policy import go2
 from dbp_policy.estimation.estimator import Estimate, Estimator
 from dbp_policy.runner import Runner
 from dbp_policy.types import GuardStatus, JointTarget, Mode, RobotState
@@ -21,12 +20,19 @@ class PolicyLoop:
     Args:
         runner: The policy.
         velocity_command: Gives the command vx, vy, wz and its source for (now, halt); asked once per policy tick.
+        estimate: Whether the caller wants estimates. A policy that reads the velocity gets them in any case.
     """
 
-    def __init__(self, runner: Runner, velocity_command: Callable[[float, bool], tuple[np.ndarray, str]]) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        velocity_command: Callable[[float, bool], tuple[np.ndarray, str]],
+        estimate: bool = True,
+    ) -> None:
         self._runner = runner
         self._velocity_command = velocity_command
-        self._estimator = Estimator()
+        reads_velocity = any(t.name == "velocity_body" for t in runner.contract.observation)
+        self._estimator = Estimator() if estimate or reads_velocity else None
         self._period_ms = round(1000.0 / runner.contract.rate_hz)
         self._due_ms: int | None = None
         self._mode = Mode.DAMPING
@@ -44,7 +50,8 @@ class PolicyLoop:
         Outside the guard's policy mode the policy runs all the same, with zero command, so that its targets are fresh
         when the operator starts it; it begins a new episode when the mode is entered.
         """
-        self.estimate = self._estimator.update(state)
+        if self._estimator is not None:
+            self.estimate = self._estimator.update(state)
         if status.mode == Mode.POLICY != self._mode:
             self._runner.reset()
         self._mode = status.mode
@@ -53,7 +60,8 @@ class PolicyLoop:
         halt = status.mode != Mode.POLICY or status.zero_velocity
         self.command, self.source = self._velocity_command(now, halt)
         self.ticks += 1
-        return self._runner.step(state, self.command, self.estimate.velocity_body, now)
+        velocity_body = np.zeros(3) if self.estimate is None else self.estimate.velocity_body
+        return self._runner.step(state, self.command, velocity_body, now)
 
     def _is_due(self, tick_ms: int) -> bool:
         """Absolute schedule on the robot's clock; after a gap or a restart of the robot it starts anew."""
