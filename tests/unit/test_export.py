@@ -123,6 +123,9 @@ def test_a_folder_that_is_no_run_or_a_wrong_name_is_refused(tmp_path):
     folder.create(CONFIG)
     with pytest.raises(DbpError, match="expected a checkpoint.pt, found none"):
         export(folder.path, tmp_path / "a.onnx")
+    folder.save_checkpoint({"actor": {}})
+    with pytest.raises(DbpError, match="expected a checkpoint of this version"):
+        export(folder.path, tmp_path / "a.onnx")
     folder.checkpoint_path.write_bytes(b"no checkpoint")
     with pytest.raises(DbpError, match="expected a checkpoint that loads"):
         export(folder.path, tmp_path / "a.onnx")

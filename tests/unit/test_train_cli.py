@@ -34,7 +34,7 @@ def tiny(monkeypatch):
         first_order=replace(dmo().first_order, num_envs=8, horizon=8, hidden=(16,)),
         dynamics=replace(dmo().dynamics, hidden=(16,), prefill=400, initial_updates=5, updates=1, batch=32),
     )
-    monkeypatch.setattr(train_module, "ALGORITHMS", {"dmo": lambda: small})
+    monkeypatch.setattr(train_module, "ALGORITHMS", {"dmo": lambda randomised: small})
     monkeypatch.setattr(train_module, "Go2WalkConfig", lambda **kw: Go2WalkConfig(episode_s=2.0, **kw))
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield

@@ -24,9 +24,15 @@ class Algorithm:
         return Decoupled(self.dynamics, task.state_size, task.action_size)
 
 
-def dmo() -> Algorithm:
-    """Decoupled forward-backward model-based optimisation (arXiv 2509.00215): no critic, short windows."""
-    return Algorithm("dmo", FirstOrderConfig(), DynamicsConfig())
+def dmo(randomised: bool = False) -> Algorithm:
+    """Decoupled forward-backward model-based optimisation (arXiv 2509.00215): no critic, short windows.
+
+    Args:
+        randomised: The robot differs between episodes, which asks for a larger model and more of its training.
+    """
+    dynamics = DynamicsConfig(hidden=(384, 384), updates=16) if randomised else DynamicsConfig()
+    return Algorithm("dmo", FirstOrderConfig(), dynamics)
 
 
-ALGORITHMS: dict[str, Callable[[], Algorithm]] = {"dmo": dmo}
+ALGORITHMS: dict[str, Callable[[bool], Algorithm]] = {"dmo": dmo}
+"""Name to a function of whether the task is randomised."""

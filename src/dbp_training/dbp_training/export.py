@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import warnings
@@ -20,7 +21,7 @@ from dbp_policy.errors import DbpError, run_main
 from dbp_policy.onnx_policy import OnnxNetwork, load_runner
 from dbp_policy.runner import Runner, run_golden
 from dbp_training.networks import Actor
-from dbp_training.run_folder import RunConfig, RunFolder
+from dbp_training.run_folder import RunConfig, RunFolder, wrong_version
 from dbp_training.tasks.go2_walk import Go2Walk
 
 _GOLDEN_STEPS = 16
@@ -34,7 +35,8 @@ def load_actor(folder: RunFolder) -> tuple[RunConfig, Actor]:
     """
     config, state = folder.read_config(), folder.load_checkpoint()
     actor = Actor(Go2Walk.observation_size, Go2Walk.action_size, config.algorithm.first_order.hidden)
-    actor.load_state_dict(state["averaged"])
+    with wrong_version(folder.checkpoint_path):
+        actor.load_state_dict(state["averaged"])
     return config, actor.eval()
 
 
@@ -82,6 +84,7 @@ def export_actor(actor: Actor, contract: Contract, path: Path) -> None:
     example = torch.zeros(1, contract.observation_size)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,16 @@ def from_dict(kind: type, data: Any) -> Any:
         types = typing.get_type_hints(kind)
         return kind(**{name: from_dict(types[name], value) for name, value in data.items()})
     return tuple(data) if isinstance(data, list) else data
+
+
+@contextmanager
+def wrong_version(path: Path) -> Iterator[None]:
+    """Turns what goes wrong in taking over the content of the checkpoint `path` into a `DbpError`."""
+    try:
+        yield
+    except (KeyError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DbpError(f"{path}: expected a checkpoint of this version and configuration ({reason})") from None
 
 
 def git_hash() -> str:

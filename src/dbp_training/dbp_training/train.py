@@ -18,7 +18,7 @@ from dbp_training.algorithms import ALGORITHMS
 from dbp_training.env import Env
 from dbp_training.evaluate import evaluate, fixed_commands
 from dbp_training.first_order import FirstOrderTrainer
-from dbp_training.run_folder import RunConfig, RunFolder, git_hash
+from dbp_training.run_folder import RunConfig, RunFolder, git_hash, wrong_version
 from dbp_training.tasks.go2_walk import (
     Go2Walk,
     Go2WalkConfig,
@@ -83,7 +83,7 @@ def _checked(args: Train) -> Train:
 def _new_config(args: Train) -> RunConfig:
     return RunConfig(
         task=args.task,
-        algorithm=ALGORITHMS[args.algorithm](),
+        algorithm=ALGORITHMS[args.algorithm](args.randomise != "none"),
         task_config=Go2WalkConfig(randomisation=_RANDOMISATIONS[args.randomise]()),
         seed=args.seed,
         threads=args.threads,
@@ -116,8 +116,9 @@ class Training:
     def load(self) -> None:
         """Continues from the folder's checkpoint."""
         state = self.folder.load_checkpoint()
-        self.elapsed, self.prepared = state.pop("elapsed"), True
-        self.trainer.load_state_dict(state)
+        with wrong_version(self.folder.checkpoint_path):
+            self.trainer.load_state_dict(state)
+            self.elapsed, self.prepared = state["elapsed"], True
 
     def save(self) -> None:
         """Writes the checkpoint."""
