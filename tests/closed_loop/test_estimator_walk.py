@@ -12,12 +12,11 @@ import pytest
 pytest.importorskip("mujoco")
 
 from dbp_bringup.robot.physics import Go2Physics, PhysicsOptions  # noqa: E402
+from dbp_policy import go2  # noqa: E402
 from dbp_policy.estimation.estimator import Estimate, Estimator  # noqa: E402
 from dbp_policy.kinematics import foot_jacobians, foot_positions  # noqa: E402
 from dbp_policy.onnx_policy import load_runner  # noqa: E402
 from dbp_policy.types import RobotState  # noqa: E402
-
-from dbp_policy import go2  # noqa: E402
 
 GAIT_HZ, SWING_SHARE, LIFT, STAND_HEIGHT = 2.5, 0.45, 0.10, 0.29
 PHASE_OFFSET = np.array([0.0, 0.5, 0.5, 0.0])  # a trot: FR with RL, FL with RR

@@ -5,11 +5,12 @@ import subprocess
 
 import onnx
 import pytest
+from running_stack import RunningStack, repeat_if_stalled
+
 from dbp_bringup.stack import Process
 from dbp_bringup.supervisor import command_line
 from dbp_policy import go2
 from dbp_policy.contract import METADATA_KEY
-from running_stack import RunningStack, repeat_if_stalled
 
 
 def corrupt(model, path):

@@ -1,16 +1,16 @@
 """The real processes on real DDS and real ROS: what the stack does when it is driven, stopped, and partly killed."""
 
 import numpy as np
+from nav_msgs.msg import Odometry
+from running_stack import RunningStack, repeat_if_stalled
+from sensor_msgs.msg import Joy
+
 from dbp_bringup.report import FALLEN_UP_Z, KP, rate, target_rate
 from dbp_bringup.robot import local_channel
 from dbp_policy import go2
 from dbp_policy.clock import now
-from dbp_policy.guard.limits import KD_MAX, KP_MAX
 from dbp_policy.operator import ask_guard
 from dbp_policy.types import Mode, Request
-from nav_msgs.msg import Odometry
-from running_stack import RunningStack, repeat_if_stalled
-from sensor_msgs.msg import Joy
 
 FORWARD = np.array([0.4, 0.0, 0.0])
 
@@ -20,7 +20,7 @@ def assert_commands_safe(recorded, since):
     assert len(commands) > 0
     q, kp, kd = commands[:, 0], commands[:, 2], commands[:, 3]
     assert np.isfinite(commands).all()
-    assert (kp >= 0).all() and (kp <= KP_MAX).all() and (kd > 0).all() and (kd <= KD_MAX).all()
+    assert (kp >= 0).all() and (kp <= go2.KP_MAX).all() and (kd > 0).all() and (kd <= go2.KD_MAX).all()
     assert ((q >= go2.Q_MIN - 0.05) & (q <= go2.Q_MAX + 0.05) | (kp == 0)).all()
 
 

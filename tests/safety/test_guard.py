@@ -360,9 +360,9 @@ def test_whatever_comes_every_command_is_finite_bounded_and_granted(start, seque
             assert all(np.isfinite(x).all() for x in (c.q, c.dq, c.kp, c.kd, c.tau))
             assert (
                 (c.kp >= 0).all()
-                and (c.kp <= limits.KP_MAX).all()
+                and (c.kp <= go2.KP_MAX).all()
                 and (c.kd >= 0).all()
-                and (c.kd <= limits.KD_MAX).all()
+                and (c.kd <= go2.KD_MAX).all()
             )
             outside = (c.q < go2.Q_MIN - limits.POSITION_MARGIN) | (c.q > go2.Q_MAX + limits.POSITION_MARGIN)
             assert not (outside & (c.kp > 0)).any()

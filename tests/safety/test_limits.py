@@ -44,7 +44,7 @@ def test_a_state_that_is_not_finite_allows_no_stiffness(joint, bad):
 @given(unit, unit, unit, unit)
 def test_whatever_lies_inside_is_allowed(q_share, reach_share, kp_share, kd_share):
     q = go2.Q_MIN + q_share * (go2.Q_MAX - go2.Q_MIN)
-    kp, kd = kp_share * limits.KP_MAX, kd_share * limits.KD_MAX
+    kp, kd = kp_share * go2.KP_MAX, kd_share * go2.KD_MAX
     offset = (2.0 * reach_share - 1.0) * limits.TORQUE_REACH * go2.TAU_MAX / np.maximum(kp, 1e-3) * 0.999
     target = np.clip(q + offset, go2.Q_MIN, go2.Q_MAX)
     assert command_allowed(MotorCommand(target, ZERO, kp, kd, ZERO), replace(STATE, q_sdk=q))
@@ -62,7 +62,7 @@ def test_positions_outside_are_not(joint, beyond, above):
 
 @given(st.sampled_from(["kp", "kd"]), joints, st.floats(1e-6, 1e6), st.booleans())
 def test_gains_outside_are_not(name, joint, beyond, above):
-    top = {"kp": limits.KP_MAX, "kd": limits.KD_MAX}[name]
+    top = {"kp": go2.KP_MAX, "kd": go2.KD_MAX}[name]
     value = top + beyond if above else -beyond
     assert not command_allowed(replace(HOLD, **{name: at(getattr(HOLD, name), joint, value)}), STATE)
 

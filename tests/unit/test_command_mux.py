@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dbp_policy.command import NOBODY, SOURCES, CommandLimits, CommandMux, Source
-from dbp_policy.errors import DbpError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from dbp_policy.command import NOBODY, SOURCES, CommandLimits, CommandMux, Source
+from dbp_policy.errors import DbpError
 
 PERIOD = 0.02
 FORWARD, SIDEWAYS = np.array([0.4, 0.0, 0.0]), np.array([0.0, -0.3, 0.0])

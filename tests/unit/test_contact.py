@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dbp_policy.estimation.contact import ContactDetector, vertical_foot_force
-from dbp_policy.kinematics import foot_jacobians
 
 from dbp_policy import go2
+from dbp_policy.estimation.contact import ContactDetector, vertical_foot_force
+from dbp_policy.kinematics import foot_jacobians
 
 UP = np.array([0.0, 0.0, 1.0])
 SWING, STANCE = np.full(4, 2.0), np.full(4, 60.0)

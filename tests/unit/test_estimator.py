@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dbp_policy.estimation.estimator import Estimate, Estimator, TickClock
-from dbp_policy.kinematics import foot_jacobians, foot_positions
-from dbp_policy.estimation.odometry import Odometry
-from dbp_policy.types import RobotState
-from dbp_policy.estimation.velocity_filter import FilterParameters, VelocityFilter, skew
 
 from dbp_policy import go2
+from dbp_policy.estimation.estimator import Estimate, Estimator, TickClock
+from dbp_policy.estimation.odometry import Odometry
+from dbp_policy.estimation.velocity_filter import FilterParameters, VelocityFilter, skew
+from dbp_policy.kinematics import foot_jacobians, foot_positions
+from dbp_policy.types import RobotState
 
 DT = 0.002
 UP = np.array([0.0, 0.0, 1.0])

@@ -1,4 +1,4 @@
-"""ROS launch adapter: the stack description as a launch description. Needs a ROS 2 installation's launch and launch_ros."""
+"""ROS launch adapter: the stack description as a launch description. Needs the launch_ros of a ROS 2 installation."""
 
 from __future__ import annotations
 

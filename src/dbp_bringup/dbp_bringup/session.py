@@ -98,7 +98,8 @@ class Session:
         while not reached():
             self._watch()
             if now() > end:
-                raise DbpError(f"expected {what} within {timeout:.0f} s, got mode {self.mode or 'unknown'!r} {self._why()}")
+                found = f"mode {self.mode or 'unknown'!r} {self._why()}"
+                raise DbpError(f"expected {what} within {timeout:.0f} s, got {found}")
             self._executor.spin_once(timeout_sec=0.05)
 
     def _why(self) -> str:

@@ -101,6 +101,7 @@ def _checked(values: Mapping[str, str], arguments: tuple[Argument, ...]) -> dict
     if unknown := set(values) - set(known):
         raise DbpError(f"expected arguments out of {', '.join(known)}, got {', '.join(sorted(unknown))}")
     merged = {name: values.get(name, a.default) for name, a in known.items()}
-    if missing := [name for name, value in merged.items() if value is None or (known[name].default is None and not value)]:
+    missing = [a.name for a in arguments if a.default is None and not merged[a.name]]
+    if missing:
         raise DbpError(f"missing argument: {', '.join(missing)}")
     return merged

@@ -31,7 +31,7 @@ def executable_path(process: Process) -> Path:
         path = Path(prefix) / "lib" / process.package / process.executable
         if prefix and path.is_file():
             return path
-    raise DbpError(f"expected {process.executable} of {process.package} in the install space; run colcon build and source it")
+    raise DbpError(f"expected {process.package}/{process.executable} in the install space: build and source it")
 
 
 def command_line(process: Process) -> list[str]:

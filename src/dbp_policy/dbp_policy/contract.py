@@ -87,7 +87,7 @@ def _check(c: Contract) -> None:
     if c.robot != "go2":
         raise DbpError(f"contract: expected robot 'go2', got {c.robot!r}")
     to_policy = go2.permutation(go2.JOINT_NAMES, c.joint_names)
-    for name, low, high in (("action_scale", 0.0, 3.0), ("kp", 0.0, 200.0), ("kd", 0.0, 20.0)):
+    for name, low, high in (("action_scale", 0.0, 3.0), ("kp", 0.0, go2.KP_MAX), ("kd", 0.0, go2.KD_MAX)):
         _check_joints(c, name, np.full(12, low), np.full(12, high))
     _check_joints(c, "default_q", go2.Q_MIN[to_policy], go2.Q_MAX[to_policy])
     for name, low, high in (("rate_hz", 10.0, 500.0), ("gait_hz", 0.0, 10.0), ("hidden_size", 0, 4096)):
@@ -105,6 +105,6 @@ def _check_joints(c: Contract, name: str, low: np.ndarray, high: np.ndarray) -> 
     values = np.asarray(getattr(c, name), dtype=float)
     if values.shape != (12,):
         raise DbpError(f"contract: expected 12 values of {name}, got shape {values.shape}")
-    for joint, value, lo, hi in zip(c.joint_names, values, low, high):
+    for joint, value, lo, hi in zip(c.joint_names, values, low, high, strict=True):
         if not lo <= value <= hi:
             raise DbpError(f"contract: expected {name} of {joint} in [{lo:g}, {hi:g}], got {value:g}")

@@ -90,6 +90,9 @@ STAND_KP, STAND_KD = 60.0, 5.0
 DAMPING_KD = 3.0
 """Velocity damping when all else is off [N·m·s/rad] (Passive state of unitree_rl_mjlab)."""
 
+KP_MAX, KD_MAX = 100.0, 10.0
+"""Bounds of what may be asked for, above all gains used on this robot [N·m/rad], [N·m·s/rad]."""
+
 # Rates ---------------------------------------------------------------------------------------------------------------
 
 LOWSTATE_HZ = 500
@@ -108,5 +111,5 @@ def permutation(source: Sequence[str], target: Sequence[str]) -> np.ndarray:
     """
     if len(set(source)) != len(source) or sorted(source) != sorted(target):
         unknown = sorted(set(target) ^ set(source)) or ["a name given twice"]
-        raise DbpError(f"joint names do not match: expected each of {list(source)} once, got {list(target)} ({unknown})")
+        raise DbpError(f"joint names: expected each of {list(source)} once, got {list(target)} ({unknown})")
     return np.array([list(source).index(name) for name in target], dtype=int)

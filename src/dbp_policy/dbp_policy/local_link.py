@@ -95,10 +95,14 @@ def _unpack(body, dtype: np.dtype) -> dict:
     if len(body) != dtype.itemsize:
         raise ValueError(f"expected {dtype.itemsize} bytes, got {len(body)}")
     values = np.frombuffer(body, dtype=dtype, count=1)[0]
-    return {
-        name: values[name] if dtype[name].subdtype else bytes(values[name]) if dtype[name].kind == "V" else values[name].item()
-        for name in dtype.names
-    }
+    return {name: _plain(values[name]) for name in dtype.names}
+
+
+def _plain(value):
+    """An array as it is, raw bytes as bytes, a number as Python's own."""
+    if isinstance(value, np.ndarray):
+        return value
+    return value.tobytes() if isinstance(value, np.void) else value.item()
 
 
 def _pack_status(s: GuardStatus) -> bytes:

@@ -117,7 +117,7 @@ class Observer:
     def observe(self, signals: Signals) -> Array:
         """The observation of `signals`, shape (..., `observation_size`)."""
         parts: list[Array] = []
-        for t, scale, past in zip(self._terms, self._scales, self._past):
+        for t, scale, past in zip(self._terms, self._scales, self._past, strict=True):
             value = TERMS[t.name][1](signals, self._xp) * scale
             if t.history == 1:
                 parts.append(value)

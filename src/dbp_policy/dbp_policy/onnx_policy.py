@@ -15,7 +15,7 @@ _WARM_UP_RUNS = 100
 
 
 class OnnxNetwork:
-    """A network in an ONNX file: inputs `obs` (1, n) and, if recurrent, `hidden` (1, h); outputs `action`, `hidden_out`.
+    """A network in an ONNX file: input `obs` (1, n), if recurrent `hidden` (1, h); outputs `action`, `hidden_out`.
 
     Raises:
         DbpError: The file is missing, no ONNX model, or its inputs and outputs are not these.
@@ -32,7 +32,8 @@ class OnnxNetwork:
             self._session = onnxruntime.InferenceSession(path.read_bytes(), options, ["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises a class per failure, without a common base but Exception
             reason = str(error).splitlines()[0]
-            raise DbpError(f"policy {path}: expected a valid ONNX model, found a file that does not load ({reason})") from None
+            found = f"found a file that does not load ({reason})"
+            raise DbpError(f"policy {path}: expected a valid ONNX model, {found}") from None
         self.metadata = self._session.get_modelmeta().custom_metadata_map
         self.inputs = {i.name: i.shape for i in self._session.get_inputs()}
         self.outputs = {o.name: o.shape for o in self._session.get_outputs()}

@@ -183,7 +183,8 @@ class PolicyNode(Node):
             "battery_soc": state.battery_soc,
             "motor_temperature_max": state.temperature_sdk.max(),
         }
-        message = DiagnosticArray(status=[ros_messages.diagnostic(f"{self.get_fully_qualified_name()}: guard", status, values)])
+        name = f"{self.get_fully_qualified_name()}: guard"
+        message = DiagnosticArray(status=[ros_messages.diagnostic(name, status, values)])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 

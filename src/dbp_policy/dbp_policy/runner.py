@@ -101,7 +101,7 @@ def run_golden(runner: Runner, golden: dict) -> np.ndarray:
             raise DbpError(f"golden vectors: expected {name} of shape (T, {size}), got {inputs[name].shape}")
     runner.reset()
     targets = []
-    for q, dq, quat, gyro, command, velocity in zip(*inputs.values()):
+    for q, dq, quat, gyro, command, velocity in zip(*inputs.values(), strict=True):
         state = RobotState(q_sdk=q, dq_sdk=dq, quat_wxyz=quat, gyro_body=gyro)
         targets.append(runner.step(state, command, velocity, 0.0).q_sdk)
     runner.reset()

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
+
 from dbp_policy.types import MotorCommand, RobotState
 from dbp_policy.unitree import sdk, wire
 from dbp_policy.unitree.crc import crc32_words
-from rich.console import Console
-from rich.table import Table
 
 REPEATS = 60
 OURS_PER_REPEAT = 200

@@ -1,7 +1,7 @@
 """The MuJoCo robot's local channel: ground truth out, hands on the robot in. For tests and reports, never on DDS.
 
-JSON datagrams on Unix sockets: the robot sends truth to `truth.sock` if somebody listens there, and takes pushes and the
-remote's buttons on `robot.sock`.
+JSON datagrams on Unix sockets: the robot sends truth to `truth.sock` if somebody listens there, and takes pushes and
+the remote's buttons on `robot.sock`.
 """
 
 from __future__ import annotations

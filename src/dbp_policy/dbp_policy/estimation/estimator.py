@@ -13,11 +13,11 @@ import numpy as np
 
 from dbp_policy import go2
 from dbp_policy.estimation.contact import ContactDetector, ContactParameters, vertical_foot_force
-from dbp_policy.kinematics import foot_kinematics
 from dbp_policy.estimation.odometry import Odometry, OdometryParameters
+from dbp_policy.estimation.velocity_filter import FilterParameters, VelocityFilter, skew
+from dbp_policy.kinematics import foot_kinematics
 from dbp_policy.rotations import rotation_matrix
 from dbp_policy.types import RobotState
-from dbp_policy.estimation.velocity_filter import FilterParameters, VelocityFilter, skew
 
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
 _TICK_WRAP = 2**32  # tick is an unsigned 32-bit counter of milliseconds

@@ -32,7 +32,7 @@ class Fault:
 _TABLE = (
     Fault("estop", Severity.DAMP, "software stop pressed: make the robot safe, release the stop, then reset"),
     Fault("lowstate_stale", Severity.DAMP, "no new lowstate: check the cable, the interface and the robot"),
-    Fault("lowstate_restarted", Severity.DAMP, "the robot's tick jumped back: it has restarted; reset and stand up anew"),
+    Fault("lowstate_restarted", Severity.DAMP, "the robot's tick jumped back: it has restarted; reset, stand up anew"),
     Fault("lowstate_invalid", Severity.DAMP, "lowstate holds a value that is not finite or a quaternion not of norm 1"),
     Fault("tilt", Severity.DAMP, "the trunk is tilted too far: lift the robot onto its feet"),
     Fault("joint_limit", Severity.DAMP, "a joint is past its limit: check joint order and calibration"),

@@ -8,15 +8,11 @@ from dbp_policy import go2
 from dbp_policy.pd import pd_torque
 from dbp_policy.types import JointTarget, MotorCommand, RobotState
 
-KP_MAX = 100.0
-KD_MAX = 10.0
-"""Above all gains used on this robot (stand 60-80 / 3-5) [N·m/rad], [N·m·s/rad]."""
-
 POSITION_MARGIN = 0.02
 """The policy clips at the joint limits; the guard's bound lies just outside [rad]."""
 
 TORQUE_REACH = 1.5
-"""Torque a command may ask for, over the motor's. The runner clips at 1; a held target moves with the joint meanwhile."""
+"""Torque a command may ask for, over the motor's. The runner clips at 1; the joint moves on under a held target."""
 
 
 def target_fault(target: JointTarget, state: RobotState) -> str | None:
@@ -37,11 +33,11 @@ def command_allowed(command: MotorCommand, state: RobotState) -> bool:
 
 
 def _gains_allowed(kp: np.ndarray, kd: np.ndarray) -> bool:
-    return bool(((kp >= 0.0) & (kp <= KP_MAX) & (kd >= 0.0) & (kd <= KD_MAX)).all())
+    return bool(((kp >= 0.0) & (kp <= go2.KP_MAX) & (kd >= 0.0) & (kd <= go2.KD_MAX)).all())
 
 
 def _within_reach(command: MotorCommand, state: RobotState) -> bool:
-    """Positions inside the joint range wherever there is stiffness; torque asked for inside the motor's, with margin."""
+    """Positions inside the joint range wherever there is stiffness; torque inside the motor's, with margin."""
     inside = (command.q >= go2.Q_MIN - POSITION_MARGIN) & (command.q <= go2.Q_MAX + POSITION_MARGIN)
     tau = pd_torque(state.q_sdk, state.dq_sdk, command.q, command.dq, command.kp, command.kd, command.tau)
     return bool((inside | (command.kp == 0.0)).all() and (np.abs(tau) <= TORQUE_REACH * go2.TAU_MAX).all())

@@ -31,7 +31,7 @@ class ModeMachine:
         self.mode = Mode.DAMPING
         self.latched = False
         self.in_control = False
-        """Becomes true with the first granted request to stand up and stays so: from then on the guard always streams."""
+        """True from the first granted request to stand up: from then on the guard always streams."""
 
     def update(self, conditions: Conditions) -> None:
         """Reacts to faults and to the end of motions; faults come before anything else."""

@@ -50,7 +50,7 @@ def blend(a: MotorCommand, b: MotorCommand, share: float) -> MotorCommand:
     """From `a` (share 0) to `b` (share 1), pose and gains."""
     if share >= 1.0:
         return b
-    return MotorCommand(*(x + share * (y - x) for x, y in zip(_fields(a), _fields(b))))
+    return MotorCommand(*(x + share * (y - x) for x, y in zip(_fields(a), _fields(b), strict=True)))
 
 
 def smooth(x: float) -> float:

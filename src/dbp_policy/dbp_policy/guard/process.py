@@ -91,7 +91,6 @@ class GuardProcess:
             if active := client.step_check(now()):
                 raise DbpError(f"expected the robot's motion service to be released, got {active!r} active")
             return active == ""
-        before = client.mode
         released = client.step_release(now(), lying)
         if released:
             print("guard: no sport mode is active, the motors are ours", flush=True)
