@@ -125,6 +125,11 @@ def test_a_policy_that_only_stands_does_not_pass_for_one_that_walks(stub_policy_
     assert reason.startswith("velocity error") and reason.endswith("got 0.50")
 
 
+def test_a_robot_that_is_toppled_has_fallen_though_the_guard_stops_it_first(stub_policy_path):
+    thrown = run_trial(load_runner(stub_policy_path), replace(FORWARD, push=(0.0, 4.0)))
+    assert thrown.fell and "tilt" in thrown.faults and thrown.survival < 1.0 and not thrown.sat_down
+
+
 def test_an_untrained_policy_fails(untrained_policy_path):
     outcome = run_trial(load_runner(untrained_policy_path), FORWARD)
     assert shortfalls(outcome) and not shortfalls(GOOD)

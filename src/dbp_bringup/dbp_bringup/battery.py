@@ -107,8 +107,9 @@ def battery() -> tuple[Scenario, ...]:
         Scenario("payload", "2 kg behind, forward", (COMMANDS["forward"],), payload_kg=2.0, payload_position=behind),
         Scenario("payload", "2 kg aside, forward", (COMMANDS["forward"],), payload_kg=2.0, payload_position=aside),
         Scenario("noise", "changes", CHANGES, noise=1.0),
-        *_varied("delay", "delay_ms", (5, 10, 15, 20, 30), " ms", ("forward", "turn left")),
+        *_varied("delay", "delay_ms", (5, 10, 15, 20, 30, 40), " ms", ("forward", "turn left")),
         *_pushes(0.5, ("still", "forward")),
         *_pushes(1.0, ("forward",)),
+        *_pushes(1.5, ("forward",)),
         *_combined(),
     )

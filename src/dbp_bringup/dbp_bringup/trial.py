@@ -132,6 +132,7 @@ class _Walk:
     def note_faults(self, lockstep: Lockstep) -> None:
         """Keeps the faults that the guard shows now."""
         self.faults.update(dict.fromkeys(lockstep.output.status.faults))
+        self.fell = self.fell or "tilt" in self.faults  # the guard damps a toppling robot before it lies
 
     def velocity_errors(self) -> dict[str, float]:
         """Mean distance of the smoothed velocity from each command, from `SETTLING` after its change on."""
