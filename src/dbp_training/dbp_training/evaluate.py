@@ -66,5 +66,5 @@ def evaluate(task: Go2Walk, actor: Callable[[Tensor], Tensor], commands: Tensor,
         **result,
         "worst_planar_velocity_error": means["planar_velocity_error"].max().item(),
         "mean_velocity_error": drift[seen].mean().item() if seen.any() else float("nan"),
-        "peak_torque": torch.quantile(torch.cat(torques).flatten()[:1_000_000], 0.999).item(),
+        "peak_torque": torch.quantile(torch.cat(torques).flatten(), 0.999).item(),
     }

@@ -30,7 +30,7 @@ class BatchSim(Protocol):
         """
 
     def reset(self, sims: np.ndarray) -> None:
-        """Clears time, warm start and warnings of the simulations `sims` (sorted indices)."""
+        """Puts the simulations `sims` (sorted indices) back to the model's defaults, to be placed anew."""
 
     def field(self, name: str) -> np.ndarray:
         """A model field with one value per simulation, shape (num_sims, ...), named as in `mujoco.MjModel`; live."""
@@ -59,6 +59,7 @@ class MujocoBatch:
     def __init__(self, model: mujoco.MjModel, num_sims: int, threads: int) -> None:
         self.model = model
         self.num_sims = num_sims
+        mujoco.set_mju_user_warning(lambda _: None)  # `step` reports instability; no line and log file for each
         self._batch = batch.Batch(model, num_sims, threads)
         self.qpos, self.qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._fields: dict[str, np.ndarray] = {}

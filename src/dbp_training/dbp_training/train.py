@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import signal
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from dbp_training.algorithms import ALGORITHMS
 from dbp_training.env import Env
 from dbp_training.evaluate import evaluate, fixed_commands
 from dbp_training.first_order import FirstOrderTrainer
+from dbp_training.progress import ProgressLine, Stop
 from dbp_training.run_folder import RunConfig, RunFolder, git_hash, wrong_version
 from dbp_training.tasks.go2_walk import (
     Go2Walk,
@@ -28,8 +28,6 @@ from dbp_training.tasks.go2_walk import (
 )
 
 _CHECKPOINT_S = 30.0
-_LINE_S = 10.0
-"""Time between progress lines where the output is no terminal [s]."""
 _RANDOMISATIONS = {"none": no_randomisation, "full": full_randomisation}
 _DEFAULT_MINUTES = 5.0
 
@@ -154,51 +152,6 @@ class Training:
         line.end()
         self.save()
         return self.progress >= 1.0
-
-
-class ProgressLine:
-    """One line on a terminal that is rewritten, a new line now and then elsewhere."""
-
-    def __init__(self) -> None:
-        self._live = sys.stdout.isatty()
-        self._shown = 0.0
-        self._steps: tuple[float, int] | None = None
-
-    def note(self, text: str) -> None:
-        print(text, flush=True)
-
-    def show(self, progress: float, elapsed: float, steps: int, figures: dict[str, float]) -> None:
-        """Shows where the run is, at a readable rate."""
-        if time.monotonic() - self._shown < (0.2 if self._live else _LINE_S):
-            return
-        self._shown = time.monotonic()
-        since, base = self._steps or (elapsed, steps)
-        self._steps = self._steps or (elapsed, steps)
-        rate = (steps - base) / (elapsed - since) if elapsed > since else 0.0
-        left = elapsed / progress - elapsed if progress > 0 else float("nan")
-        text = (
-            f"{elapsed / 60:5.1f} min, {left / 60:4.1f} left | {steps / 1000:6.0f}k steps {rate:5.0f}/s"
-            f" | reward {figures['reward']:6.3f} | velocity error {figures['planar_velocity_error']:.3f} m/s"
-            f" {figures['yaw_rate_error']:.3f} rad/s | trot {figures['trot_agreement']:.2f}"
-        )
-        print(f"\r{text}" if self._live else text, end="" if self._live else "\n", flush=True)
-
-    def end(self) -> None:
-        if self._live and self._shown:
-            print()
-
-
-class Stop:
-    """Turns the first Ctrl-C (or SIGTERM) into a wish that the loop grants between windows; a second one kills."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
-
-    def _ask(self, number: int, _frame: Any) -> None:
-        self.asked = True
-        signal.signal(number, signal.SIG_DFL)
 
 
 def evaluate_run(training: Training) -> dict[str, Any]:
