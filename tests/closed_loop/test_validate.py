@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from dbp_bringup import validate
-from dbp_bringup.battery import COMMANDS, Scenario, battery
-from dbp_bringup.trial import Outcome, run_trial
-from dbp_bringup.verdict import PLANAR_ERROR_MAX, margins, report, shortfalls, survived
+from dbp_bringup.validation.battery import COMMANDS, Scenario, battery
+from dbp_bringup.validation.trial import Outcome, run_trial
+from dbp_bringup.validation.verdict import PLANAR_ERROR_MAX, margins, report, shortfalls, survived
 from dbp_policy.errors import DbpError
 from dbp_policy.onnx_policy import load_runner
 

@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dbp_bringup.battery import Scenario, battery
-from dbp_bringup.trial import Outcome, run_trial
-from dbp_bringup.verdict import MARGIN_GROUPS, report, shortfalls, survived
+from dbp_bringup.validation.battery import Scenario, battery
+from dbp_bringup.validation.trial import Outcome, run_trial
+from dbp_bringup.validation.verdict import MARGIN_GROUPS, report, shortfalls, survived
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.onnx_policy import load_runner
 from dbp_policy.runner import Runner
@@ -97,10 +97,10 @@ def validate(args: Args, console: Console) -> bool:
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
     table = Table(caption="demanded: no fall, no fault; of commands also the velocity. The others are margins.")
-    table.add_column("scenario")
+    table.add_column("scenario", no_wrap=True)
     for name in ("walk", "v err\nm/s", "yaw err\nrad/s", "tilt\ndeg", "torque\n%", "speed\n%", "to limit\nrad"):
         table.add_column(name, justify="right")
-    table.add_column("verdict")
+    table.add_column("verdict", min_width=8)
     group = None
     for o in outcomes:
         if group not in (None, o.scenario.group):
@@ -145,7 +145,8 @@ def main() -> int:
 
     def body() -> int:
         args = tyro.cli(Args, prog="dbp validate")
-        return 0 if validate(args, Console()) else 1
+        console = Console() if sys.stdout.isatty() else Console(width=120)  # a file has no width of its own
+        return 0 if validate(args, console) else 1
 
     return run_main(body)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from dbp_bringup.trial import Outcome
+from dbp_bringup.validation.trial import Outcome
 
 PLANAR_ERROR_MAX = 0.15
 YAW_RATE_ERROR_MAX = 0.25

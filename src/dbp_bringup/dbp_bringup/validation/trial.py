@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dbp_bringup.battery import PUSH_TIMES, Scenario
 from dbp_bringup.lockstep import Lockstep
 from dbp_bringup.report import FALLEN_UP_Z
 from dbp_bringup.robot.physics import PhysicsOptions, Truth
+from dbp_bringup.validation.battery import PUSH_TIMES, Scenario
 from dbp_policy import go2
 from dbp_policy.rotations import rotation_matrix
 from dbp_policy.runner import Runner
