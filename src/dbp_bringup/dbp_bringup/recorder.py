@@ -15,6 +15,7 @@ from dbp_bringup.robot import local_channel
 from dbp_policy import paths
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
+from dbp_policy.files import written_whole
 from dbp_policy.unitree import network, wire
 from dbp_policy.unitree.channels import Participant
 
@@ -44,8 +45,7 @@ class Recording:
 
     def save(self, path: Path) -> None:
         """Writes the file as a whole or not at all."""
-        temporary = path.with_name(f".{path.name}")
-        with temporary.open("wb") as file:
+        with written_whole(path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
                 lowstate_t=np.array(self.lowstate_t),
@@ -53,7 +53,6 @@ class Recording:
                 lowcmd=np.array(self.lowcmd).reshape(-1, 5, 12),
                 truth=np.array(self.truth).reshape(-1, 10),
             )
-        temporary.replace(path)
 
 
 def record(args: Args, stopping: threading.Event) -> Recording:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from dbp_bringup.supervisor import StallWatch, Supervisor
 from dbp_policy import paths
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
+from dbp_policy.files import check_folder_of, write_json
 from dbp_policy.guard.faults import FAULTS, Severity
 from dbp_policy.unitree.network import SIMULATION_DOMAIN
 
@@ -67,8 +67,9 @@ def run(args: Args) -> int:
     """Runs the simulation; the exit code."""
     if args.seconds is not None and not SETTLE < args.seconds <= 86400.0:
         raise DbpError(f"--seconds: expected more than {SETTLE:g} s (the walk settles first), got {args.seconds}")
-    if args.json and not args.json.absolute().parent.is_dir():
-        raise DbpError(f"--json: expected an existing folder, got {args.json.parent}")
+    for path, option in ((args.json, "--json"), (args.video, "--video")):
+        if path is not None:
+            check_folder_of(path, option)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     environment = {} if args.network else stack.local_discovery(os.environ.get("ROS_DISTRO"))
     os.environ.update(environment)
@@ -156,9 +157,7 @@ def _conclude(report: dict, path: Path | None) -> int:
     for name, value in report.items():
         print(f"  {name:18s} {value}")
     if path is not None:
-        temporary = path.with_name(f".{path.name}")
-        temporary.write_text(json.dumps(report, indent=2) + "\n")
-        temporary.replace(path)
+        write_json(path, report)
     return 0 if not (report["fell"] or report["faults"] or report["problem"]) else 1
 
 

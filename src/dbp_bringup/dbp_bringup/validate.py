@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import multiprocessing
 import os
 import sys
@@ -23,6 +22,7 @@ from dbp_bringup.validation.battery import Scenario, battery
 from dbp_bringup.validation.trial import Outcome, run_trial
 from dbp_bringup.validation.verdict import MARGIN_GROUPS, report, shortfalls, survived
 from dbp_policy.errors import DbpError, run_main
+from dbp_policy.files import check_folder_of, write_json
 from dbp_policy.onnx_policy import load_runner
 from dbp_policy.runner import Runner
 
@@ -74,8 +74,8 @@ def validate(args: Args, console: Console) -> bool:
     """Runs the battery, prints and writes what came of it; whether the policy passed."""
     if not args.workers >= 1:
         raise DbpError(f"workers: expected at least 1, got {args.workers}")
-    if args.json is not None and not args.json.resolve().parent.is_dir():
-        raise DbpError(f"json: expected an existing folder, got {args.json.resolve().parent}")
+    if args.json is not None:
+        check_folder_of(args.json, "--json")
     scenarios = battery()
     outcomes: dict[str, Outcome] = {}
     begin = time.monotonic()
@@ -91,7 +91,7 @@ def validate(args: Args, console: Console) -> bool:
     console.print(_table(ordered))
     _print_summary(result, console)
     if args.json is not None:
-        args.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        write_json(args.json, result)
     return result["passed"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from dbp_policy.files import write_json
 from dbp_policy.types import MotorCommand, RobotState
 from dbp_policy.unitree import sdk, wire
 from dbp_policy.unitree.crc import crc32_words
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = measure()
     Console().print(table(result))
     if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_json(options.json, result)
     return 0
 
 

@@ -16,6 +16,7 @@ import mujoco
 import numpy as np
 
 from dbp_policy.errors import DbpError
+from dbp_policy.files import check_folder_of
 
 VIDEO_HZ = 30
 _BACKENDS = ("egl", "osmesa")
@@ -49,8 +50,7 @@ class Video:
     """
 
     def __init__(self, path: Path, model: mujoco.MjModel) -> None:
-        if not path.parent.is_dir():
-            raise DbpError(f"video: expected an existing folder, got {path.parent}")
+        check_folder_of(path, "--video")
         self._path = path
         self._model = model
         self._poses: list[np.ndarray] = []

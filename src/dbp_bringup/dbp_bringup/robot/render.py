@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 
 from dbp_bringup.robot.picture import VIDEO_HZ
+from dbp_policy.files import written_whole
 
 SIZE = (720, 480)
 """Width and height; multiples of 8, as video encoders want."""
@@ -21,12 +22,11 @@ SIZE = (720, 480)
 def render(model: mujoco.MjModel, poses: np.ndarray, path: Path) -> None:
     """Writes a video of `poses` (frames, nq), whole or not at all."""
     data = mujoco.MjData(model)
-    temporary = path.with_name(f".{path.name}")
-    writer = imageio_ffmpeg.write_frames(
-        str(temporary), SIZE, fps=VIDEO_HZ, quality=7, output_params=["-f", "mp4"], macro_block_size=8
-    )
-    writer.send(None)
-    with mujoco.Renderer(model, SIZE[1], SIZE[0]) as renderer:
+    with written_whole(path) as temporary, mujoco.Renderer(model, SIZE[1], SIZE[0]) as renderer:
+        writer = imageio_ffmpeg.write_frames(
+            str(temporary), SIZE, fps=VIDEO_HZ, quality=7, output_params=["-f", "mp4"], macro_block_size=8
+        )
+        writer.send(None)
         for index, pose in enumerate(poses):
             if index % (2 * VIDEO_HZ) == 0:
                 print(f"\rvideo: {100 * index // len(poses)} %", end="", file=sys.stderr, flush=True)
@@ -34,8 +34,7 @@ def render(model: mujoco.MjModel, poses: np.ndarray, path: Path) -> None:
             mujoco.mj_forward(model, data)
             renderer.update_scene(data, "track")
             writer.send(np.ascontiguousarray(renderer.render()))
-    writer.close()
-    temporary.replace(path)
+        writer.close()
     print(f"\rvideo: wrote {path}", file=sys.stderr)
 
 

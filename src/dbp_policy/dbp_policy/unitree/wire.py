@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from dbp_policy import go2
+from dbp_policy.rotations import rpy
 from dbp_policy.types import MotorCommand, RobotState
 from dbp_policy.unitree.crc import crc32_big_endian
 from dbp_policy.unitree.layout import Layout, WireError
@@ -161,7 +162,7 @@ def lowstate_record(state: RobotState) -> np.ndarray:
     motors["temperature"] = np.clip(np.rint(state.temperature_sdk), 0, 255)
     imu = record["imu_state"]
     imu["quaternion"], imu["gyroscope"], imu["accelerometer"] = state.quat_wxyz, state.gyro_body, state.acc_body
-    imu["rpy"] = _roll_pitch_yaw(state.quat_wxyz)
+    imu["rpy"] = rpy(state.quat_wxyz)
     record["foot_force"] = np.clip(np.rint(state.foot_force), -(2**15), 2**15 - 1)
     record["bms_state"]["soc"] = np.clip(np.rint(state.battery_soc), 0, 255)
     record["power_v"] = state.battery_v
@@ -172,15 +173,6 @@ def lowstate_record(state: RobotState) -> np.ndarray:
 def encode_lowstate(state: RobotState) -> bytes:
     """CDR payload of a robot's state, 1180 bytes with CRC; its `stamp` does not travel."""
     return LOWSTATE.to_cdr(lowstate_record(state))
-
-
-def _roll_pitch_yaw(quat_wxyz: np.ndarray) -> tuple[float, float, float]:
-    """Roll, pitch, yaw [rad] about x, y', z'' as R = Rz(yaw) Ry(pitch) Rx(roll)."""
-    w, x, y, z = quat_wxyz
-    roll = np.arctan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y))
-    pitch = np.arcsin(np.clip(2.0 * (w * y - z * x), -1.0, 1.0))
-    yaw = np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
-    return roll, pitch, yaw
 
 
 # rt/lowcmd -----------------------------------------------------------------------------------------------------------
