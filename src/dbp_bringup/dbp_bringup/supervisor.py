@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from dbp_policy.errors import DbpError
 _STOP_ORDER = ("guard", "policy_node")
 """The guard first: it damps while the others still stand. Then the rest."""
 _STOP_TIMEOUT = 5.0
+_PR_SET_PDEATHSIG = 1
 _VIDEO_TIMEOUT = 600.0
 """A robot that renders its video takes longer to end [s]."""
 
@@ -60,7 +62,11 @@ class Supervisor:
     def __enter__(self) -> Supervisor:
         for name, command in self._commands.items():
             self._running[name] = subprocess.Popen(
-                command, env=self._environment, start_new_session=True, stdin=subprocess.DEVNULL
+                command,
+                env=self._environment,
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=_end_with_parent,
             )
         return self
 
@@ -83,6 +89,8 @@ class Supervisor:
 
     def stop(self) -> None:
         """Ends the guard first, which damps the robot, then the rest; kills what does not follow."""
+        if "guard" in self._running:
+            print("stopping: the guard damps the robot first", flush=True)
         rest = [name for name in self._running if name not in _STOP_ORDER]
         for name in (*_STOP_ORDER, *rest):
             process = self._running.pop(name, None)
@@ -97,6 +105,11 @@ class Supervisor:
                 process.kill()
                 process.wait()
                 print(f"{name} did not end within {timeout:.0f} s and was killed", file=sys.stderr)
+
+
+def _end_with_parent() -> None:
+    """In a new child: asks Linux for SIGTERM when this supervisor dies, however it dies; the guard then damps."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _reason(code: int) -> str:

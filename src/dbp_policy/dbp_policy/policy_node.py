@@ -106,7 +106,8 @@ class PolicyNode(Node):
         self._folder = folder
         self._counts = (0, 0, now())
         self._rates = (0.0, 0.0)
-        self._last_mode: str | None = None
+        self._said: tuple | None = None
+        """Mode, faults and latch as last published; a change is published at once."""
         self.control = ControlThread(PolicyLoop(runner, self._mux.command), folder)
         self._make_topics()
         self.get_logger().info(f"policy {policy}: ready")
@@ -154,26 +155,30 @@ class PolicyNode(Node):
         self._joint_states.publish(ros_messages.joint_state(state, stamp))
         self._imu.publish(ros_messages.imu(state, stamp))
         self._odom.publish(ros_messages.odometry(self.control.loop.estimate, stamp))
-        if status.mode.name != self._last_mode:
-            self._last_mode = status.mode.name
-            self._mode.publish(String(data=self._last_mode.lower()))
+        if (status.mode, status.faults, status.latched) != self._said:
+            self._said = (status.mode, status.faults, status.latched)
+            self._mode.publish(String(data=status.mode.name.lower()))
+            self._publish_diagnostics(state, status)
 
     def _diagnose(self) -> None:
         if self.control.snapshot is None:
             return
-        state, status = self.control.snapshot
-        loop = self.control.loop
         states, ticks, before = self._counts
-        self._counts = (self.control.states, loop.ticks, now())
+        self._counts = (self.control.states, self.control.loop.ticks, now())
         elapsed = self._counts[2] - before
+        self._rates = ((self._counts[0] - states) / elapsed, (self._counts[1] - ticks) / elapsed)
+        self._publish_diagnostics(*self.control.snapshot)
+
+    def _publish_diagnostics(self, state: RobotState, status: GuardStatus) -> None:
+        loop = self.control.loop
         values = {
             "mode": status.mode.name.lower(),
             "in_control": status.in_control,
             "latched": status.latched,
             "faults": ",".join(status.faults),
             "refusal": status.refusal,
-            "lowstate_hz": round((self._counts[0] - states) / elapsed, 1),
-            "policy_hz": round((self._counts[1] - ticks) / elapsed, 1),
+            "lowstate_hz": round(self._rates[0], 1),
+            "policy_hz": round(self._rates[1], 1),
             "policy_ticks": loop.ticks,
             "late_ticks": loop.late_ticks,
             "guard_overruns": status.overruns,
