@@ -127,3 +127,20 @@ def test_joy_takes_over_and_its_silence_stops_and_odometry_is_right():
     ]
     assert len(error) > 200
     assert np.sqrt(np.mean(np.square(error))) < 0.08
+
+
+@repeat_if_stalled
+def test_ending_the_stack_sits_a_standing_robot_down():
+    with RunningStack() as stack:
+        stack.session.wait_ready()
+        stack.session.demand("stand_up", "standing")
+        end = now()
+        stack.session.spin(0.1)
+        stack.supervisor.stop("guard")
+        gone = now()
+        recorded = stack.recorded()
+    heights = truth_since(recorded, end)[:, 3]
+    assert heights[0] > 0.28 and recorded.truth[recorded.truth[:, 0] < gone][-1, 3] < 0.12
+    assert (recorded.lowcmd[-1, KP] == 0).all() and (recorded.lowcmd[-1, 3] == go2.DAMPING_KD).all()
+    sitting = recorded.lowcmd[(recorded.lowcmd_t > end + 0.3) & (recorded.lowcmd_t < end + 1.8)]
+    assert (sitting[:, KP] == go2.STAND_KP).all(), "it is let down, not dropped"

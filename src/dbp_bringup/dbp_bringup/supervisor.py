@@ -17,10 +17,11 @@ from dbp_policy.errors import DbpError
 
 _STOP_ORDER = ("guard", "policy_node")
 """The guard first: it damps while the others still stand. Then the rest."""
-_STOP_TIMEOUT = 5.0
+_STOP_TIMEOUT, _VIDEO_TIMEOUT = 5.0, 600.0
+"""How long a process may take to end, and a robot that renders its video [s]."""
+_SETTLE_TIME = 1.0
+"""What the guard needs to bring the robot to a stand after the policy has died [s]."""
 _PR_SET_PDEATHSIG = 1
-_VIDEO_TIMEOUT = 600.0
-"""A robot that renders its video takes longer to end [s]."""
 
 
 def executable_path(process: Process) -> Path:
@@ -78,21 +79,22 @@ class Supervisor:
         return self._running[name].pid
 
     def check(self) -> None:
-        """Raises `DbpError` if a process has ended."""
+        """Raises `DbpError` if a process has ended, once the guard has had the time to make the robot stand."""
         for name, process in self._running.items():
             if process.poll() is not None:
+                time.sleep(_SETTLE_TIME)
                 raise DbpError(f"{name} ended with {_reason(process.returncode)}")
 
     def ended(self) -> dict[str, int]:
         """Names and exit codes of the processes that have ended."""
         return {name: p.returncode for name, p in self._running.items() if p.poll() is not None}
 
-    def stop(self) -> None:
-        """Ends the guard first, which damps the robot, then the rest; kills what does not follow."""
+    def stop(self, *names: str) -> None:
+        """Ends processes, all unless named: the guard first, which damps the robot; kills what does not follow."""
+        rest = [name for name in self._running if name not in _STOP_ORDER]
         if "guard" in self._running:
             print("stopping: the guard damps the robot first", flush=True)
-        rest = [name for name in self._running if name not in _STOP_ORDER]
-        for name in (*_STOP_ORDER, *rest):
+        for name in names or (*_STOP_ORDER, *rest):
             process = self._running.pop(name, None)
             if process is None:
                 continue

@@ -15,13 +15,14 @@ from dbp_policy.clock import Ticker, now, prepare_realtime
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.guard.checks import is_lying
 from dbp_policy.guard.guard import Guard
-from dbp_policy.types import JointTarget, OperatorRequest, RobotState, damping_command
+from dbp_policy.types import JointTarget, Mode, OperatorRequest, Request, RobotState, damping_command
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import MotionSwitcherClient
 
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
 _PRIORITY = 60
+_SIT_DOWN_TIMEOUT = 3.0
 _SHUTDOWN_DAMPING = 1.0
 """How long damping is streamed before the process ends [s]; a fold from standing takes less."""
 
@@ -97,19 +98,32 @@ class GuardProcess:
         return released
 
     def run(self) -> None:
-        """Steps the guard until asked to stop, and damps before it returns, whatever the reason."""
+        """Steps the guard until asked to stop, and damps before it returns, whatever the reason.
+
+        A robot that stands still is sat down first; one that moves is damped at once, for whoever stops it then may
+        have a reason.
+        """
         ticker = Ticker(_PERIOD)
         try:
             while not self._stopping.is_set():
                 self._step()
                 ticker.sleep()
+            if self._guard.mode == Mode.STANDING:
+                self._sit_down(ticker)
         finally:
             self._damp()
             self._link.close()
 
-    def _step(self) -> None:
+    def _sit_down(self, ticker: Ticker) -> None:
+        self._step(OperatorRequest(Request.SIT_DOWN, now()))
+        end = now() + _SIT_DOWN_TIMEOUT
+        while self._guard.mode != Mode.DAMPING and now() < end:
+            self._step()
+            ticker.sleep()
+
+    def _step(self, *requests_of_its_own: OperatorRequest) -> None:
         targets: list[JointTarget] = []
-        requests: list[OperatorRequest] = []
+        requests = list(requests_of_its_own)
         askers = []
         for message, _, sender in self._link.receive():
             if isinstance(message, JointTarget):
