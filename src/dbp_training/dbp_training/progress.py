@@ -36,7 +36,7 @@ class ProgressLine:
             f" | reward {figures['reward']:6.3f} | velocity error {figures['planar_velocity_error']:.3f} m/s"
             f" {figures['yaw_rate_error']:.3f} rad/s | trot {figures['trot_agreement']:.2f}"
         )
-        print(f"\r{text}" if self._live else text, end="" if self._live else "\n", flush=True)
+        print(f"\r{text}\x1b[K" if self._live else text, end="" if self._live else "\n", flush=True)
 
     def end(self) -> None:
         if self._live and self._shown:
