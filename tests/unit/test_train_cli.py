@@ -69,6 +69,15 @@ def test_a_run_trains_evaluates_and_exports(tmp_path, capsys):
     assert "--seed 3 --steps 1000 --randomise full" in (tmp_path / "models/walk.md").read_text()
 
 
+def test_a_policy_that_only_falls_is_evaluated_and_exported_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("dbp_training.tasks.go2_walk.Go2Walk.terminated", lambda self, reached: reached[..., 0] < 1e9)
+    assert _train(tmp_path / "run", steps=500) == 0
+    evaluation = json.loads((tmp_path / "run/evaluation.json").read_text())
+    assert evaluation["survival"] == 0.0 and evaluation["planar_velocity_error"] is None
+    export(tmp_path / "run", tmp_path / "walk.onnx")
+    assert load_runner(tmp_path / "walk.onnx").contract.provenance["evaluation"] == evaluation
+
+
 def test_an_interrupted_run_goes_on_along_the_same_curve(tmp_path, capsys, monkeypatch):
     assert _train(tmp_path / "whole") == 0
     windows, original = [], FirstOrderTrainer.train_window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -155,7 +156,10 @@ class Training:
 
 
 def evaluate_run(training: Training) -> dict[str, Any]:
-    """Evaluates the run's actor on the nominal robot and, if it was trained so, under randomisation."""
+    """Evaluates the run's actor on the nominal robot and, if it was trained so, under randomisation.
+
+    A figure that has no value, because every episode ended before it could be taken, is None.
+    """
     config, actor = training.config, training.trainer.averaged.eval()
     commands = fixed_commands(config.task_config.command_max)
     nominal = Go2Walk(replace(config.task_config, randomisation=Randomisation()))
@@ -164,7 +168,8 @@ def evaluate_run(training: Training) -> dict[str, Any]:
         randomised = evaluate(Go2Walk(config.task_config), actor, commands, config.threads)
         result |= {f"randomised_{name}": value for name, value in randomised.items()}
     result |= {"env_steps": training.trainer.env.total_steps, "minutes": training.elapsed / 60.0}
-    return result | {"seed": config.seed, "episodes": len(commands), "episode_s": config.task_config.episode_s}
+    result |= {"seed": config.seed, "episodes": len(commands), "episode_s": config.task_config.episode_s}
+    return {name: value if math.isfinite(value) else None for name, value in result.items()}
 
 
 def _print_table(evaluation: dict[str, Any]) -> None:
@@ -172,7 +177,7 @@ def _print_table(evaluation: dict[str, Any]) -> None:
     print("evaluation: 64 fixed commands, one episode each")
     for name, value in evaluation.items():
         unit = next((u for end, u in units.items() if name.endswith(end)), "")
-        print(f"  {name:<40} {value:>10.4g} {unit}")
+        print(f"  {name:<40} {'none' if value is None else f'{value:.4g}':>10} {unit}")
 
 
 def train(args: Train) -> int:
@@ -211,7 +216,8 @@ def train(args: Train) -> int:
         evaluation = evaluate_run(training)
         folder.write_evaluation(evaluation)
         for name, value in evaluation.items():
-            log.add_scalar(f"evaluation/{name}", value, training.trainer.env.total_steps)
+            if value is not None:
+                log.add_scalar(f"evaluation/{name}", value, training.trainer.env.total_steps)
     _print_table(evaluation)
     print(f"export with: ./dbp export {folder.path} models/{config.task}.onnx")
     return 0
