@@ -69,6 +69,7 @@ def test_estop_while_walking_latches_until_reset():
         session.spin(1.0)
         assert session.mode == "damping", "reset must not move the robot"
         session.demand("stand_up", "standing")
+        session.spin(0.5)
         up = now()
         recorded = stack.recorded()
     latched = recorded.lowcmd[(recorded.lowcmd_t > stopped + 0.1) & (recorded.lowcmd_t < begin_reset)]
