@@ -17,6 +17,7 @@ ROS = {"rclpy", "rosgraph_msgs", *MESSAGES}
 DDS = {"cyclonedds", "unitree_sdk2py"}
 # What a module of dbp_policy may import besides the standard library and numpy.
 ADAPTERS = {
+    "dbp_policy.cli": {"tyro"},
     "dbp_policy.onnx_policy": {"onnxruntime"},
     "dbp_policy.ros_messages": ROS,
     "dbp_policy.unitree.crc": {"fastcrc"},
@@ -27,9 +28,9 @@ ADAPTERS = {
 }
 # Processes wire adapters together; everything else stays free of ROS, DDS and ONNX, whatever it imports on the way.
 PROCESSES = {
-    "dbp_policy.guard.process": {"tyro"},
-    "dbp_policy.policy_node": {"tyro", *ROS},
-    "dbp_policy.estop": {"tyro"},
+    "dbp_policy.guard.process": set(),
+    "dbp_policy.policy_node": ROS,
+    "dbp_policy.estop": set(),
 }
 
 

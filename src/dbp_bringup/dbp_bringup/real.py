@@ -7,12 +7,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
 from dbp_bringup import stack, teleop
 from dbp_bringup.session import Session
 from dbp_bringup.supervisor import Supervisor
+from dbp_policy.cli import parse
 from dbp_policy.errors import run_main
+from dbp_policy.onnx_policy import load_runner
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ def main() -> int:
     """Console entry point."""
 
     def body() -> int:
-        args = tyro.cli(Args, prog="dbp real")
+        args = parse(Args, "dbp real")
+        if args.policy is not None:
+            load_runner(args.policy)  # a file that does not fit is refused before anything starts
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         values = {"network_interface": args.network_interface}
         values["policy"] = str(args.policy.absolute()) if args.policy else ""

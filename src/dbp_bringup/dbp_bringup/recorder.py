@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import tyro
 
 from dbp_bringup.robot import local_channel
 from dbp_policy import paths
+from dbp_policy.cli import parse
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.files import written_whole
@@ -82,7 +82,7 @@ def main() -> int:
     """Console entry point."""
 
     def body() -> int:
-        args = tyro.cli(Args, prog="recorder")
+        args = parse(Args, "recorder")
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import tyro
 
 from dbp_bringup import stack, teleop
 from dbp_bringup.report import Recorded, walk_report
 from dbp_bringup.session import Session
 from dbp_bringup.supervisor import StallWatch, Supervisor
 from dbp_policy import paths
+from dbp_policy.cli import parse
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.files import check_folder_of, write_json
 from dbp_policy.guard.faults import FAULTS, Severity
+from dbp_policy.onnx_policy import load_runner
 from dbp_policy.unitree.network import SIMULATION_DOMAIN
 
 SETTLE = 2.0
@@ -60,7 +61,7 @@ class Args:
 
 def main() -> int:
     """Console entry point."""
-    return run_main(lambda: run(tyro.cli(Args, prog="dbp sim")))
+    return run_main(lambda: run(parse(Args, "dbp sim")))
 
 
 def run(args: Args) -> int:
@@ -70,6 +71,8 @@ def run(args: Args) -> int:
     for path, option in ((args.json, "--json"), (args.video, "--video")):
         if path is not None:
             check_folder_of(path, option)
+    if args.policy is not None:
+        load_runner(args.policy)  # a file that does not fit is refused before anything starts
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     environment = {} if args.network else stack.local_discovery(os.environ.get("ROS_DISTRO"))
     os.environ.update(environment)

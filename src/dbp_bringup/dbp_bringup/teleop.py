@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import tyro
 
 from dbp_bringup.session import COMMAND_PERIOD, Session
 from dbp_bringup.stack import local_discovery
+from dbp_policy.cli import parse
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
 
@@ -111,7 +111,7 @@ def main() -> int:
     """Console entry point."""
 
     def body() -> int:
-        args = tyro.cli(Args, prog="dbp teleop")
+        args = parse(Args, "dbp teleop")
         if not args.network:
             os.environ.update(local_discovery(os.environ.get("ROS_DISTRO")))
         with Session("cmd_vel_teleop") as session:

@@ -21,6 +21,7 @@ from rich.table import Table
 from dbp_bringup.validation.battery import Scenario, battery
 from dbp_bringup.validation.trial import Outcome, run_trial
 from dbp_bringup.validation.verdict import MARGIN_GROUPS, report, shortfalls, survived
+from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.files import check_folder_of, write_json
 from dbp_policy.onnx_policy import load_runner
@@ -144,7 +145,7 @@ def main() -> int:
     """Console entry point."""
 
     def body() -> int:
-        args = tyro.cli(Args, prog="dbp validate")
+        args = parse(Args, "dbp validate")
         console = Console() if sys.stdout.isatty() else Console(width=120)  # a file has no width of its own
         return 0 if validate(args, console) else 1
 

@@ -6,9 +6,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import tyro
-
 from dbp_policy import paths
+from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.operator import ask_guard
 from dbp_policy.types import Request
@@ -31,7 +30,7 @@ def main() -> int:
     """Console entry point."""
 
     def body() -> int:
-        args = tyro.cli(Args, prog="dbp estop")
+        args = parse(Args, "dbp estop")
         status = ask_guard(args.runtime_dir, Request.RESET if args.reset else Request.ESTOP)
         if status.refusal:
             raise DbpError(status.refusal)

@@ -16,6 +16,7 @@ import torch
 import tyro
 
 from dbp_policy import go2
+from dbp_policy.cli import parse
 from dbp_policy.contract import GOLDEN_OUTPUT, METADATA_KEY, Contract
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.onnx_policy import OnnxNetwork, load_runner
@@ -174,8 +175,12 @@ def export(run: Path, file: Path) -> None:
 
 def main() -> int:
     """Entry point of `./dbp export`."""
-    args = tyro.cli(Export, prog="dbp export")
-    return run_main(lambda: export(args.run, args.file))
+
+    def body() -> int:
+        args = parse(Export, "dbp export")
+        return export(args.run, args.file)
+
+    return run_main(body)
 
 
 if __name__ == "__main__":

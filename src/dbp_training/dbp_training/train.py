@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 
+from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError, run_main
 from dbp_training.algorithms import ALGORITHMS
 from dbp_training.env import Env
@@ -225,8 +225,7 @@ def train(args: Train) -> int:
 
 def main() -> int:
     """Entry point of `./dbp train`."""
-    args = tyro.cli(Train, prog="dbp train", description=inspect.cleandoc(Train.__doc__ or ""))
-    return run_main(lambda: train(_checked(args)))
+    return run_main(lambda: train(_checked(parse(Train, "dbp train"))))
 
 
 if __name__ == "__main__":

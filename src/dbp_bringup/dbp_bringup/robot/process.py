@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import tyro
 
 from dbp_bringup.robot import local_channel, picture
 from dbp_bringup.robot.physics import PhysicsOptions
 from dbp_bringup.robot.simulated_go2 import LOWSTATE_PERIOD_MS, SimulatedGo2
 from dbp_policy import paths
+from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now, prepare_realtime
 from dbp_policy.errors import run_main
 from dbp_policy.unitree import interfaces, network, sdk, wire
@@ -136,7 +136,7 @@ def main() -> int:
     """Console entry point."""
 
     def body() -> int:
-        args = tyro.cli(Args, prog="dbp robot")
+        args = parse(Args, "dbp robot")
         process = RobotProcess(args)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, process.stop)

@@ -8,9 +8,8 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import tyro
-
 from dbp_policy import go2, local_link, paths
+from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now, prepare_realtime
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.guard.checks import is_lying
@@ -163,7 +162,7 @@ def main() -> int:
     """Console entry point."""
 
     def body() -> int:
-        args = tyro.cli(Args, prog="guard")
+        args = parse(Args, "guard")
         process = GuardProcess(args)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, process.stop)

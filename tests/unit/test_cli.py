@@ -1,0 +1,52 @@
+"""A wrong command line ends in one line that names what was wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from dbp_policy.cli import parse
+from dbp_policy.errors import DbpError
+
+
+@dataclass(frozen=True)
+class Args:
+    """Does a thing.
+
+    At length.
+    """
+
+    interface: str
+    """Where to."""
+    cmd: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """What."""
+
+
+def test_a_right_command_line():
+    assert parse(Args, "dbp x", ["--interface", "a", "--cmd", "1", "2", "3"]) == Args("a", (1.0, 2.0, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        ([], "--interface"),
+        (["--interface", "a", "--nope", "3"], "--nope"),
+        (["--interface", "a", "--cmd", "1", "2"], "Expected 3 values"),
+        (["--interface", "a", "--cmd", "1", "2", "x"], "--cmd"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_in_one_line(argv, named):
+    with pytest.raises(DbpError) as error:
+        parse(Args, "dbp x", argv)
+    assert named in str(error.value)
+    assert "\n" not in str(error.value)
+    assert str(error.value).endswith("(dbp x --help tells more)")
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit) as end:
+        parse(Args, "dbp x", ["--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert "At length." in out and "Where to." in out
