@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from dbp_policy import go2
 from dbp_policy.cli import parse
 from dbp_policy.contract import GOLDEN_OUTPUT, METADATA_KEY, Contract
 from dbp_policy.errors import DbpError, run_main
+from dbp_policy.files import written_whole
 from dbp_policy.onnx_policy import OnnxNetwork, load_runner
 from dbp_policy.runner import Runner, run_golden
 from dbp_training.networks import Actor
@@ -81,7 +81,6 @@ def export_actor(actor: Actor, contract: Contract, path: Path) -> None:
     Raises:
         DbpError: The file that came out does not do what the contract says, or cannot be written.
     """
-    aside = path.with_name(f".{path.name}.tmp")
     example = torch.zeros(1, contract.observation_size)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,17 +90,15 @@ def export_actor(actor: Actor, contract: Contract, path: Path) -> None:
             program = torch.onnx.export(
                 actor, (example,), input_names=["obs"], output_names=["action"], dynamo=True, verbose=False
             )
-        program.save(str(aside), external_data=False)
-        golden = golden_inputs()
-        golden[GOLDEN_OUTPUT] = run_golden(Runner(OnnxNetwork(aside), contract), golden).tolist()
-        program.model.metadata_props[METADATA_KEY] = replace(contract, golden=golden).to_json()
-        program.save(str(aside), external_data=False)
-        load_runner(aside)
-        os.replace(aside, path)
+        with written_whole(path) as temporary:
+            program.save(str(temporary), external_data=False)
+            golden = golden_inputs()
+            golden[GOLDEN_OUTPUT] = run_golden(Runner(OnnxNetwork(temporary), contract), golden).tolist()
+            program.model.metadata_props[METADATA_KEY] = replace(contract, golden=golden).to_json()
+            program.save(str(temporary), external_data=False)
+            load_runner(temporary)
     except OSError as error:
         raise DbpError(f"{path}: expected a place to write ({error})") from None
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def card(config: RunConfig, evaluation: dict[str, Any], file_name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import typing
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from dbp_policy.errors import DbpError
+from dbp_policy.files import write_json, written_whole
 from dbp_training.algorithms import Algorithm
 from dbp_training.tasks.go2_walk import Go2WalkConfig
 
@@ -60,7 +60,7 @@ class RunFolder:
 
     def write_config(self, config: RunConfig) -> None:
         """Writes config.json."""
-        _write_text(self._config_path, json.dumps(asdict(config), indent=1))
+        write_json(self._config_path, asdict(config))
 
     def read_config(self) -> RunConfig:
         """Reads config.json.
@@ -77,9 +77,8 @@ class RunFolder:
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Writes checkpoint.pt."""
-        aside = self.checkpoint_path.with_suffix(".tmp")
-        torch.save(state, aside)
-        os.replace(aside, self.checkpoint_path)
+        with written_whole(self.checkpoint_path) as temporary:
+            torch.save(state, temporary)
 
     def load_checkpoint(self) -> dict[str, Any]:
         """Reads checkpoint.pt; tensors and plain values only, no code.
@@ -97,7 +96,7 @@ class RunFolder:
 
     def write_evaluation(self, evaluation: dict[str, Any]) -> None:
         """Writes evaluation.json."""
-        _write_text(self.evaluation_path, json.dumps(evaluation, indent=1))
+        write_json(self.evaluation_path, evaluation)
 
     def read_evaluation(self) -> dict[str, Any]:
         """The content of evaluation.json, empty if the run was never evaluated."""
@@ -130,9 +129,3 @@ def git_hash() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return done.stdout.strip() or "unknown"
-
-
-def _write_text(path: Path, text: str) -> None:
-    aside = path.with_suffix(".tmp")
-    aside.write_text(text + "\n")
-    os.replace(aside, path)
