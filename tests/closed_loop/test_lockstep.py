@@ -86,15 +86,25 @@ def test_a_policy_that_reads_no_velocity_walks_the_same_without_the_estimator(wa
 
 
 @pytest.mark.parametrize("extra", GAIT_PHASES)
-def test_a_policy_killed_while_walking_ends_in_standing(walker, extra):
+def test_a_policy_killed_while_walking_is_damped_at_once(walker, extra):
     lockstep, watch = walking(walker, 1.5 + extra), Watch()
     lockstep.policy_alive = False
-    lockstep.run(2.0, watch)
-    assert watch.up_z > 0.9, "it never leans by more than 25 degrees"
-    assert watch.modes.index(Mode.STANDING) * 0.002 <= 0.1
+    lockstep.run(4.0, watch)
+    assert not watch.stiff and watch.modes[0] == Mode.DAMPING and "policy_gone" in lockstep.output.status.faults
+    assert watch.up_z > 0.7, "it folds rather than topples"
+    assert lockstep.truth.position[2] < 0.15 and lockstep.output.status.latched
+
+
+@pytest.mark.parametrize("extra", GAIT_PHASES)
+def test_a_hot_motor_while_walking_settles_and_lies_down(walker, extra):
+    lockstep, watch = walking(walker, 1.5 + extra), Watch()
+    lockstep.robot.physics._temperature[4] = 85.0
+    lockstep.run(2.5, watch)
+    assert watch.modes[0] == Mode.SETTLING and watch.modes.index(Mode.DAMPING) == pytest.approx(775, abs=2)
+    assert watch.up_z > 0.96, "it never leans by more than 15 degrees"
     status, truth = lockstep.output.status, lockstep.truth
-    assert status.mode == Mode.STANDING and "policy_stale" in status.faults and not status.latched
-    assert truth.position[2] > 0.28 and np.abs(truth.velocity_world).max() < 0.1
+    assert status.latched and "motor_overheated" in status.faults
+    assert truth.position[2] < 0.15 and np.abs(truth.velocity_world).max() < 0.05
 
 
 @pytest.mark.parametrize("extra", GAIT_PHASES[::2])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dbp_policy import go2, local_link
 from dbp_policy.guard.faults import FAULTS
-from dbp_policy.local_link import GUARD_SOCKET, POLICY_SOCKET, Link, decode, encode
+from dbp_policy.local_link import GUARD_SOCKET, POLICY_SOCKET, Delivery, Link, decode, encode
 from dbp_policy.types import GuardStatus, JointTarget, Mode, OperatorRequest, Request, RobotState
 
 RNG = np.random.default_rng(0)
@@ -19,6 +19,7 @@ STATE = RobotState(
     tick_ms=2**32 - 1,
     stamp=123456.789,
     **{name: RNG.standard_normal(12) for name in ("q_sdk", "dq_sdk", "tau_sdk", "temperature_sdk")},
+    lost_sdk=np.arange(12.0),
     quat_wxyz=RNG.standard_normal(4),
     gyro_body=np.array([np.nan, np.inf, -0.0]),
     acc_body=RNG.standard_normal(3),
@@ -27,8 +28,8 @@ STATE = RobotState(
     battery_v=29.1,
     remote=bytes(range(40)),
 )
-STATUS = GuardStatus(Mode.POLICY, True, True, True, ("policy_stale", "estop"), "start refused: no", 7, 9)
-TARGET = JointTarget(42, 1.25, 99, go2.STAND_Q, np.full(12, 25.0), np.full(12, 0.5))
+STATUS = GuardStatus(Mode.POLICY, True, True, 0.5, ("policy_stale", "estop"), "start refused: no", 7, 9)
+TARGET = JointTarget(42, 1.25, 99, go2.STAND_Q, np.full(12, 25.0), np.full(12, 0.5), estimator_diverged=True)
 MESSAGES = (STATE, STATUS, TARGET, *(OperatorRequest(request, 3.5) for request in Request))
 
 
@@ -129,11 +130,14 @@ def test_malformed_datagrams_between_good_ones_are_dropped(tmp_path):
 
 def test_nobody_there_is_no_error_and_a_full_queue_neither(tmp_path):
     tool = Link(tmp_path)
-    assert not tool.send(encode(TARGET), GUARD_SOCKET)
+    assert tool.send(encode(TARGET), GUARD_SOCKET) is Delivery.REFUSED
     guard = Link(tmp_path, GUARD_SOCKET)
-    assert not all(tool.send(encode(TARGET), GUARD_SOCKET) for _ in range(10_000)), "it neither blocks nor raises"
+    sent = [tool.send(encode(TARGET), GUARD_SOCKET) for _ in range(10_000)]
+    assert set(sent) == {Delivery.TAKEN, Delivery.FULL}, "it neither blocks nor raises"
     assert tool.receive() == [] and not tool.wait(0.0)
-    guard.close(), tool.close()
+    guard._socket.close()
+    assert tool.send(encode(TARGET), GUARD_SOCKET) is Delivery.REFUSED, "a dead one leaves its file behind"
+    tool.close()
 
 
 def test_a_new_guard_takes_over_a_dead_ones_socket_file(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dbp_policy import go2
 from dbp_policy.guard import limits
-from dbp_policy.guard.limits import command_allowed, target_fault
+from dbp_policy.guard.limits import STEP_MAX, target_fault
 from dbp_policy.types import JointTarget, MotorCommand, RobotState, damping_command
 
 STATE = RobotState(q_sdk=go2.STAND_Q)
@@ -22,6 +22,11 @@ NAMES = [f.name for f in fields(MotorCommand)]
 joints = st.integers(0, 11)
 bad_numbers = st.sampled_from([np.nan, np.inf, -np.inf])
 unit = st.lists(st.floats(0.0, 1.0), min_size=12, max_size=12).map(np.array)
+
+
+def command_allowed(command: MotorCommand, state: RobotState) -> bool:
+    """Whatever its step: the previous command had no stiffness."""
+    return limits.command_allowed(command, state, damping_command())
 
 
 def at(array: np.ndarray, index: int, value: float) -> np.ndarray:
@@ -80,6 +85,18 @@ def test_damping_is_always_allowed_at_speeds_a_joint_can_have():
     for speed in (-30.0, 0.0, 11.8, 30.0):
         dq = np.minimum(np.full(12, speed), limits.TORQUE_REACH * go2.TAU_MAX / go2.DAMPING_KD)
         assert command_allowed(damping_command(), replace(STATE, dq_sdk=np.maximum(dq, -11.8)))
+
+
+@given(joints, st.floats(-2.0, 2.0))
+def test_between_stiff_commands_an_angle_moves_a_little_at_a_time(joint, step):
+    previous = replace(HOLD, kp=np.full(12, 0.01))
+    command = replace(previous, q=at(go2.STAND_Q, joint, go2.STAND_Q[joint] + step))
+    inside = go2.Q_MIN[joint] <= command.q[joint] <= go2.Q_MAX[joint]
+    allowed = limits.command_allowed(command, STATE, previous)
+    assert not allowed or abs(step) <= STEP_MAX
+    assert allowed or abs(step) > STEP_MAX or not inside
+    limp = replace(command, kp=at(command.kp, joint, 0.0))
+    assert limits.command_allowed(limp, STATE, previous), "without stiffness a motor follows no position"
 
 
 def target(**changes) -> JointTarget:

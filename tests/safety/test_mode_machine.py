@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from dbp_policy.guard.faults import FAULTS, Severity, worst
+from dbp_policy.guard.faults import Severity
 from dbp_policy.guard.modes import Conditions, ModeMachine
 from dbp_policy.types import Mode, Request
 
@@ -27,8 +27,11 @@ def machine(mode: Mode, latched: bool = False, in_control: bool = False) -> Mode
     return m
 
 
-def conditions(severity=Severity.NONE, target_fresh=True, motion_done=False, at_rest=True) -> Conditions:
-    return Conditions(severity, ("some_fault",), target_fresh, motion_done, at_rest)
+def conditions(
+    severity=Severity.NONE, target_fresh=True, motion_done=False, at_rest=True, on_legs=True, further=None
+) -> Conditions:
+    further = severity if further is None else further
+    return Conditions(severity, further, ("some_fault",), target_fresh, motion_done, at_rest, on_legs)
 
 
 def test_it_starts_damped_unlatched_and_without_control():
@@ -45,7 +48,7 @@ def test_motion_is_granted_by_the_table_and_by_nothing_else(mode, request_, seve
         refusal = m.request(request_, conditions(severity, target_fresh=fresh, at_rest=rest))
         after, needs = GRANTED.get((mode, request_), (mode, None))
         has = {"at_rest": rest, "target_fresh": fresh, None: True}[needs]
-        if (mode, request_) in GRANTED and severity < Severity.STAND and not latched and has:
+        if (mode, request_) in GRANTED and severity < Severity.SETTLE and not latched and has:
             assert (refusal, m.mode, m.in_control) == ("", after, True)
         else:
             assert refusal.startswith(f"{request_.name.lower()} refused")
@@ -62,30 +65,45 @@ def test_estop_damps_and_latches_from_everywhere(mode, severity):
 
 
 @pytest.mark.parametrize("severity", Severity)
-def test_reset_takes_a_latch_rest_and_no_grave_fault_and_moves_nothing(severity):
+@pytest.mark.parametrize("mode", Mode)
+def test_reset_takes_a_latch_rest_and_no_grave_fault_and_moves_nothing(mode, severity):
     for latched, rest in itertools.product(FLAGS, FLAGS):
-        m = machine(Mode.DAMPING, latched)
+        m = machine(mode, latched)
         granted = m.request(Request.RESET, conditions(severity, at_rest=rest)) == ""
-        assert granted == (latched and rest and severity < Severity.STAND)
-        assert (m.mode, m.latched) == (Mode.DAMPING, latched and not granted)
+        assert granted == (latched and rest and severity < Severity.SETTLE and mode == Mode.DAMPING)
+        assert (m.mode, m.latched) == (mode, latched and not granted)
 
 
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("severity", Severity)
 def test_faults_come_before_the_end_of_motions(mode, severity):
-    for done in FLAGS:
-        m = machine(mode)
-        m.update(conditions(severity, motion_done=done))
-        if severity >= Severity.DAMP and mode != Mode.DAMPING:
+    for done, on_legs, latched in itertools.product(FLAGS, FLAGS, FLAGS):
+        if latched and mode not in (Mode.DAMPING, Mode.SETTLING) or mode == Mode.SETTLING and not latched:
+            continue  # nothing moves latched but the way down, and that is always latched
+        m = machine(mode, latched)
+        m.update(conditions(severity, motion_done=done, on_legs=on_legs))
+        if mode == Mode.DAMPING:
+            assert (m.mode, m.latched) == (Mode.DAMPING, latched)
+        elif severity >= Severity.DAMP or mode == Mode.SETTLING and (severity >= Severity.SETTLE or done):
             assert (m.mode, m.latched) == (Mode.DAMPING, True)
-        elif severity >= Severity.STAND and mode == Mode.POLICY:
-            assert (m.mode, m.latched) == (Mode.STANDING, False)
+        elif severity >= Severity.SETTLE:
+            assert (m.mode, m.latched) == (Mode.SETTLING if on_legs else Mode.DAMPING, True)
         elif done and mode == Mode.STANDING_UP:
-            assert m.mode == Mode.STANDING
+            assert (m.mode, m.latched) == (Mode.STANDING, False)
         elif done and mode == Mode.SITTING_DOWN:
-            assert m.mode == Mode.DAMPING
+            assert (m.mode, m.latched) == (Mode.DAMPING, False)
         else:
-            assert (m.mode, m.latched) == (mode, False)
+            assert (m.mode, m.latched) == (mode, latched)
+
+
+def test_the_fault_that_led_to_settling_does_not_end_it_but_damping_always_does():
+    for further in Severity:
+        m = machine(Mode.SETTLING, latched=True)
+        m.update(conditions(Severity.SETTLE, further=further))
+        assert m.mode == (Mode.DAMPING if further >= Severity.SETTLE else Mode.SETTLING)
+    m = machine(Mode.SETTLING, latched=True)
+    m.update(conditions(Severity.DAMP, further=Severity.NONE))
+    assert m.mode == Mode.DAMPING
 
 
 def test_no_sequence_of_faults_ends_a_latch_or_starts_a_motion():
@@ -94,11 +112,3 @@ def test_no_sequence_of_faults_ends_a_latch_or_starts_a_motion():
         for severity in (first, second, Severity.NONE):
             m.update(conditions(severity, motion_done=True))
         assert (m.mode, m.latched, m.in_control) == (Mode.DAMPING, True, False)
-
-
-def test_the_gravest_fault_decides_and_every_row_tells_the_operator_something():
-    assert worst(()) == Severity.NONE
-    assert worst(("guard_overrun", "policy_stale", "motor_hot")) == Severity.STAND
-    assert worst(("policy_stale", "tilt")) == Severity.DAMP
-    for name, fault in FAULTS.items():
-        assert fault.name == name and len(fault.message) > 20

@@ -5,17 +5,32 @@ The same classes that the processes run, so what holds here holds there but for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from dbp_bringup.robot.physics import PhysicsOptions, Truth
+from dbp_bringup.robot.physics import PhysicsOptions, PhysicsState, Truth
 from dbp_bringup.robot.simulated_go2 import LOWSTATE_PERIOD_MS, SimulatedGo2
 from dbp_policy.guard.guard import Guard, GuardOutput
 from dbp_policy.policy_loop import PolicyLoop
 from dbp_policy.runner import Runner
-from dbp_policy.types import JointTarget, Mode, OperatorRequest, Request
+from dbp_policy.types import JointTarget, Mode, OperatorRequest, Request, RobotState
 from dbp_policy.unitree import wire
+from dbp_policy.unitree.remote import ABSENT
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A whole stack at one instant."""
+
+    physics: PhysicsState
+    fields: dict[str, object]
+
+
+_CHANGING = ("guard", "policy", "policy_alive", "command", "now", "output", "_targets")
+"""Attributes of a `Lockstep` that time changes, besides the physics."""
 
 
 class Lockstep:
@@ -29,6 +44,9 @@ class Lockstep:
     Attributes:
         command: Velocity command vx, vy, wz that the policy follows, shape (3,); assign to it.
         policy_alive: Set to False to kill the policy side.
+        lowstate_tap: What reaches the guard for each payload that the robot sends; assign to it to inject faults.
+        target_tap: What reaches the guard for each answer of the policy.
+        lowcmd_tap: Sees the time and the bytes of every rt/lowcmd.
     """
 
     def __init__(self, runner: Runner, options: PhysicsOptions | None = None, estimate: bool = True) -> None:
@@ -37,10 +55,12 @@ class Lockstep:
         self.command = np.zeros(3)
         self.policy_alive = True
         runner.reset()
+        self._network = runner.network
         self.policy = PolicyLoop(runner, self._velocity_command, estimate)
         self.now = 0.0
         self.output: GuardOutput | None = None
         self._targets: list[JointTarget] = []
+        self.forget_taps()
 
     @property
     def truth(self) -> Truth:
@@ -54,18 +74,49 @@ class Lockstep:
         """One guard period: the robot moves, its lowstate reaches the guard, the guard's command the robot."""
         self.robot.step(LOWSTATE_PERIOD_MS)
         self.now += LOWSTATE_PERIOD_MS / 1000.0
-        state = wire.decode_lowstate(self.robot.lowstate(), self.now)
+        states, corrupt = self._receive(self.lowstate_tap(self.robot.lowstate()))
         targets, self._targets = self._targets, []
         asked = [OperatorRequest(request, self.now) for request in requests]
-        output = self.guard.step([state], targets, asked, self.now)
+        output = self.guard.step(states, targets, asked, self.now, corrupt, policy_gone=not self.policy_alive)
         if output.command is not None:
-            self.robot.receive(wire.encode_lowcmd(output.command))
+            payload = wire.encode_lowcmd(output.command)
+            self.lowcmd_tap(self.now, payload)
+            self.robot.receive(payload)
         if output.state is not None and self.policy_alive:
-            target = self.policy.on_state(output.state, output.status, self.now)
-            if target is not None:
-                self._targets.append(target)
+            self._targets += self.target_tap(self.policy.on_state(output.state, output.status, self.now))
         self.output = output
         return output
+
+    def _receive(self, payloads: Sequence[bytes]) -> tuple[list[RobotState], int]:
+        """The good lowstates among payloads, and how many are damaged."""
+        states = []
+        for payload in payloads:
+            try:
+                states.append(wire.decode_lowstate(payload, self.now))
+            except wire.WireError:
+                continue
+        return states, len(payloads) - len(states)
+
+    def forget_taps(self) -> None:
+        """Lets everything through as it is."""
+        self.lowstate_tap: Callable[[bytes], Sequence[bytes]] = lambda payload: (payload,)
+        self.target_tap: Callable[[JointTarget], Sequence[JointTarget]] = lambda target: (target,)
+        self.lowcmd_tap: Callable[[float, bytes], None] = lambda now, payload: None
+
+    def save(self) -> Snapshot:
+        """The stack at this instant, to come back to with `restore`; taps are not part of it."""
+        return Snapshot(self.robot.physics.save(), {name: self._copy(getattr(self, name)) for name in _CHANGING})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes back to a snapshot of this stack; it can be gone back to any number of times."""
+        self.robot.physics.restore(snapshot.physics)
+        self.robot.remote = ABSENT
+        for name, value in snapshot.fields.items():
+            setattr(self, name, self._copy(value))
+
+    def _copy(self, value):
+        shared = (self, self._network)
+        return copy.deepcopy(value, {id(x): x for x in shared})
 
     def run(self, seconds: float, each_tick: Callable[[Lockstep], None] | None = None) -> None:
         """Ticks for a time; `each_tick` sees every one."""

@@ -137,8 +137,8 @@ def _script(session: Session, args: Args) -> dict:
     session.spin(0.6)
     seen = {name: FAULTS[name].severity for name in session.faults if name in FAULTS}
     notes = {
-        "faults": sorted(name for name, severity in seen.items() if severity >= Severity.SLOW),
-        "warnings": sorted(name for name, severity in seen.items() if severity < Severity.SLOW),
+        "faults": sorted(name for name, severity in seen.items() if severity >= Severity.ZERO),
+        "warnings": sorted(name for name, severity in seen.items() if severity < Severity.ZERO),
         "problem": problem,
         "late_ticks": int(session.diagnostics["late_ticks"]) - late_before,
         "guard_overruns": int(session.diagnostics["guard_overruns"]),

@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import struct
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,13 @@ from dbp_policy.types import GuardStatus, JointTarget, Mode, OperatorRequest, Re
 
 _HEADER = struct.Struct("<4sB3x")
 _STATE, _TARGET, _REQUEST, _STATUS = b"DBPs", b"DBPt", b"DBPr", b"DBPg"
-_VERSION = 1
+_VERSION = 2
 
 _STATE_DTYPE = np.dtype(
     [
         ("tick_ms", "<i8"),
         ("stamp", "<f8"),
-        *((name, "<f8", 12) for name in ("q_sdk", "dq_sdk", "tau_sdk", "temperature_sdk")),
+        *((name, "<f8", 12) for name in ("q_sdk", "dq_sdk", "tau_sdk", "temperature_sdk", "lost_sdk")),
         ("quat_wxyz", "<f8", 4),
         ("gyro_body", "<f8", 3),
         ("acc_body", "<f8", 3),
@@ -40,11 +41,12 @@ _TARGET_DTYPE = np.dtype(
         ("stamp", "<f8"),
         ("state_tick_ms", "<i8"),
         *((name, "<f8", 12) for name in ("q_sdk", "kp_sdk", "kd_sdk")),
+        ("estimator_diverged", "?"),
     ]
 )
-_TEXT_BYTES = 256
+_NAMES_BYTES, _TEXT_BYTES = 1024, 256
 """Room for the names of all faults of the guard's table at once; a longer refusal is cut."""
-_STATUS_STRUCT = struct.Struct(f"<B3?2I{_TEXT_BYTES}s{_TEXT_BYTES}s")
+_STATUS_STRUCT = struct.Struct(f"<B2?f2I{_NAMES_BYTES}s{_TEXT_BYTES}s")
 _REQUEST_STRUCT = struct.Struct("<Bd")
 
 GUARD_SOCKET, POLICY_SOCKET = "guard.sock", "policy.sock"
@@ -107,22 +109,35 @@ def _plain(value):
 
 def _pack_status(s: GuardStatus) -> bytes:
     texts = (",".join(s.faults).encode(), s.refusal.encode())  # cut by the struct
-    return _STATUS_STRUCT.pack(s.mode, s.in_control, s.latched, s.zero_velocity, s.requests_seen, s.overruns, *texts)
+    return _STATUS_STRUCT.pack(s.mode, s.in_control, s.latched, s.speed_scale, s.requests_seen, s.overruns, *texts)
 
 
 def _unpack_status(body) -> GuardStatus:
-    mode, in_control, latched, zero_velocity, seen, overruns, faults, refusal = _STATUS_STRUCT.unpack(body)
+    mode, in_control, latched, speed_scale, seen, overruns, faults, refusal = _STATUS_STRUCT.unpack(body)
     names = faults.rstrip(b"\0").decode(errors="replace")
     return GuardStatus(
         mode=Mode(mode),
         in_control=in_control,
         latched=latched,
-        zero_velocity=zero_velocity,
+        speed_scale=speed_scale,
         faults=tuple(names.split(",")) if names else (),
         refusal=refusal.rstrip(b"\0").decode(errors="replace"),
         requests_seen=seen,
         overruns=overruns,
     )
+
+
+class Delivery(Enum):
+    """What became of a datagram; true if it was taken."""
+
+    TAKEN = "taken"
+    FULL = "full"
+    """The other end lives but does not keep up."""
+    REFUSED = "refused"
+    """Nobody is there."""
+
+    def __bool__(self) -> bool:
+        return self is Delivery.TAKEN
 
 
 class Link:
@@ -145,14 +160,16 @@ class Link:
             self._socket.bind("")
         self._socket.setblocking(False)
 
-    def send(self, data: bytes, to: str | bytes) -> bool:
-        """Sends to the end `to` (a socket name in the folder, or a sender's address); False if nobody takes it now."""
+    def send(self, data: bytes, to: str | bytes) -> Delivery:
+        """Sends to the end `to` (a socket name in the folder, or a sender's address)."""
         address = to if isinstance(to, bytes) else str(self._folder / to)
         try:
             self._socket.sendto(data, address)
-            return True
+            return Delivery.TAKEN
+        except BlockingIOError:
+            return Delivery.FULL
         except OSError:
-            return False
+            return Delivery.REFUSED
 
     def receive(self) -> list[tuple[Message, GuardStatus | None, bytes | str | None]]:
         """All messages waiting, oldest first, each with its sender's address; malformed datagrams are dropped."""

@@ -1,8 +1,9 @@
-"""The policy side of the control loop: estimate on every lowstate, a joint target every policy period. Pure."""
+"""The policy side of the control loop: an answer to every lowstate, a new joint target every policy period. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from dbp_policy.types import GuardStatus, JointTarget, Mode, RobotState
 
 LATE_MS = 5
 """A policy tick that answers a lowstate this much after the one it was due at is late [ms]."""
+
+VELOCITY_MAX = 4.0
+"""An estimated velocity beyond this is none of a Go2 [m/s] (its data sheet: 3.7 m/s)."""
 
 
 class PolicyLoop:
@@ -35,6 +39,7 @@ class PolicyLoop:
         self._estimator = Estimator() if estimate or reads_velocity else None
         self._period_ms = round(1000.0 / runner.contract.rate_hz)
         self._due_ms: int | None = None
+        self._target: JointTarget | None = None
         self._mode = Mode.DAMPING
         self.estimate: Estimate | None = None
         self.command = np.zeros(3)
@@ -44,24 +49,37 @@ class PolicyLoop:
         self.ticks = 0
         self.late_ticks = 0
 
-    def on_state(self, state: RobotState, status: GuardStatus, now: float) -> JointTarget | None:
-        """Takes one lowstate; returns a target if a policy tick was due.
+    def on_state(self, state: RobotState, status: GuardStatus, now: float) -> JointTarget:
+        """Answers one lowstate: with a new target if a policy tick was due, else with the one that is held.
 
-        Outside the guard's policy mode the policy runs all the same, with zero command, so that its targets are fresh
-        when the operator starts it; it begins a new episode when the mode is entered.
+        That the answers come is how the guard knows that this side works. Outside the guard's policy mode the policy
+        runs all the same, with zero command, so that its targets are fresh when the operator starts it; it begins a new
+        episode when the mode is entered.
         """
         if self._estimator is not None:
             self.estimate = self._estimator.update(state)
         if status.mode == Mode.POLICY != self._mode:
             self._runner.reset()
         self._mode = status.mode
-        if not self._is_due(state.tick_ms):
-            return None
-        halt = status.mode != Mode.POLICY or status.zero_velocity
-        self.command, self.source = self._velocity_command(now, halt)
+        if self._is_due(state.tick_ms) or self._target is None:
+            self._target = self._tick(state, status, now)
+        return replace(
+            self._target, stamp=now, state_tick_ms=state.tick_ms, estimator_diverged=self._estimate_diverged()
+        )
+
+    def _tick(self, state: RobotState, status: GuardStatus, now: float) -> JointTarget:
+        halt = status.mode != Mode.POLICY or not status.speed_scale > 0.0
+        command, self.source = self._velocity_command(now, halt)
+        self.command = command * min(max(status.speed_scale, 0.0), 1.0)
         self.ticks += 1
         velocity_body = np.zeros(3) if self.estimate is None else self.estimate.velocity_body
         return self._runner.step(state, self.command, velocity_body, now)
+
+    def _estimate_diverged(self) -> bool:
+        if self.estimate is None:
+            return False
+        velocity = self.estimate.velocity_body
+        return not velocity @ velocity <= VELOCITY_MAX**2
 
     def _is_due(self, tick_ms: int) -> bool:
         """Absolute schedule on the robot's clock; after a gap or a restart of the robot it starts anew."""

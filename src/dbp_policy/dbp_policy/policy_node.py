@@ -41,6 +41,8 @@ SERVICES = {
 }
 
 _PRIORITY = 50
+_SWITCH_INTERVAL = 0.0005
+"""How long ROS callbacks may keep the interpreter to themselves [s]; Python's 5 ms would hold up the answers."""
 _PUBLISH_PERIOD = 0.02
 _DIAGNOSTICS_PERIOD = 0.5
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -65,6 +67,7 @@ class ControlThread(threading.Thread):
 
     def run(self) -> None:
         prepare_realtime(_PRIORITY, collect_garbage=True)
+        sys.setswitchinterval(_SWITCH_INTERVAL)
         try:
             while not self._stopping:
                 if self._link.wait(0.1):
@@ -76,10 +79,9 @@ class ControlThread(threading.Thread):
         for message, status, _ in self._link.receive():
             if isinstance(message, RobotState):
                 target = self.loop.on_state(message, status, now())
+                self._link.send(local_link.encode(target), local_link.GUARD_SOCKET)
                 self.states += 1
                 self.snapshot = (message, status)
-                if target is not None:
-                    self._link.send(local_link.encode(target), local_link.GUARD_SOCKET)
 
     def stop(self) -> None:
         """Ends the thread and closes its socket."""

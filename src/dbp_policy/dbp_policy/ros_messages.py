@@ -72,8 +72,8 @@ def joy_velocity(joy: Joy, maximum: np.ndarray) -> np.ndarray | None:
 def diagnostic(name: str, status: GuardStatus, values: dict[str, object]) -> DiagnosticStatus:
     """One row of /diagnostics: level by the gravest fault, its text, and values."""
     severity = worst(status.faults)
-    level = DiagnosticStatus.ERROR if severity >= Severity.STAND or status.latched else DiagnosticStatus.OK
-    if severity in (Severity.WARN, Severity.SLOW):
+    level = DiagnosticStatus.ERROR if severity >= Severity.SETTLE or status.latched else DiagnosticStatus.OK
+    if severity in (Severity.WARN, Severity.ZERO):
         level = DiagnosticStatus.WARN
     text = "; ".join(f"{fault}: {FAULTS[fault].message}" for fault in status.faults) or status.mode.name.lower()
     pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]

@@ -32,7 +32,7 @@ class Runner:
 
     def __init__(self, network: Network, contract: Contract) -> None:
         self.contract = contract
-        self._network = network
+        self.network = network
         self._to_policy = go2.permutation(go2.JOINT_NAMES, contract.joint_names)
         self._to_sdk = go2.permutation(contract.joint_names, go2.JOINT_NAMES)
         self._default_q = np.array(contract.default_q)
@@ -75,7 +75,7 @@ class Runner:
             velocity_body=velocity_body,
         )
         self.observation = self._observer.observe(signals).astype(np.float32)
-        action, self._hidden = self._network(self.observation, self._hidden)
+        action, self._hidden = self.network(self.observation, self._hidden)
         if not (np.shape(action) == (12,) and np.all(np.isfinite(action))):
             raise DbpError(f"policy output: expected 12 finite numbers, got {np.array2string(np.asarray(action))}")
         self._last_action = np.clip(action, -1.0, 1.0)

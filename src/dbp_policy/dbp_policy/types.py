@@ -30,6 +30,8 @@ class RobotState:
     """Joint torques as the motors estimate them, shape (12,) [N·m]."""
     temperature_sdk: np.ndarray = _zeros(12)
     """Motor temperatures, shape (12,) [°C]."""
+    lost_sdk: np.ndarray = _zeros(12)
+    """Packets lost on the way to each motor since switching on, shape (12,)."""
     quat_wxyz: np.ndarray = field(default_factory=lambda: np.array([1.0, 0.0, 0.0, 0.0]))
     """Attitude, body to world."""
     gyro_body: np.ndarray = _zeros(3)
@@ -48,12 +50,12 @@ class RobotState:
 
 @dataclass(frozen=True)
 class JointTarget:
-    """What the policy asks of the joints, for the next policy period."""
+    """What the policy asks of the joints; every lowstate is answered, between policy ticks by repeating the target."""
 
     sequence: int
-    """Counts up by one per target of one policy process."""
+    """Counts up by one per policy tick of one policy process."""
     stamp: float
-    """When it was computed, monotonic [s]."""
+    """When it was sent, monotonic [s]."""
     state_tick_ms: int
     """Tick of the lowstate it answers."""
     q_sdk: np.ndarray
@@ -62,6 +64,8 @@ class JointTarget:
     """Stiffness, shape (12,) [N·m/rad]."""
     kd_sdk: np.ndarray
     """Damping, shape (12,) [N·m·s/rad]."""
+    estimator_diverged: bool = False
+    """The policy side's state estimate is not to be believed."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ class Mode(IntEnum):
     STANDING = 2
     POLICY = 3
     SITTING_DOWN = 4
+    SETTLING = 5
+    """The way down when something is wrong: to a stand, folded, damped."""
 
 
 class Request(IntEnum):
@@ -118,9 +124,9 @@ class GuardStatus:
     in_control: bool = False
     """The guard writes rt/lowcmd."""
     latched: bool = False
-    """An e-stop or a damping fault holds until `reset`."""
-    zero_velocity: bool = False
-    """The policy is to go on with zero velocity (a fault of severity SLOW)."""
+    """An e-stop or a fault that settles or damps holds until `reset`."""
+    speed_scale: float = 1.0
+    """What the policy is to make of its velocity command: 1 all, 0 none."""
     faults: tuple[str, ...] = ()
     """Names of the faults present now and of the one that latched."""
     refusal: str = ""

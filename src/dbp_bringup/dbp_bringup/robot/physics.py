@@ -5,6 +5,7 @@ No DDS, no clock and no thread: the caller says how many milliseconds pass.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from dataclasses import dataclass
 from typing import Literal
@@ -30,6 +31,10 @@ GYRO_NOISE, ACC_NOISE, DQ_NOISE, ENCODER_BIAS = 0.02, 0.2, 0.15, 0.01
 """Sensor noise at `noise` = 1, invented: standard deviations [rad/s], [m/s²], [rad/s], and the bound of each encoder's
 constant offset [rad]."""
 
+GYRO_FLOOR, ACC_FLOOR = 0.001, 0.01
+"""Noise that the IMU always has, invented: no real one reads the very same numbers twice, and a guard may take one that
+does for broken [rad/s], [m/s²]."""
+
 
 @dataclass(frozen=True)
 class PhysicsOptions:
@@ -50,7 +55,7 @@ class PhysicsOptions:
     silence_after: float = 0.1
     """Age of the command at which `on_silence` applies [s]."""
     noise: float = 0.0
-    """Scale of the sensor noise: 0 none, 1 as the constants of this file say."""
+    """Scale of the sensor noise: 0 none but the IMU's floor, 1 as the constants of this file say."""
     seed: int = 0
     """Seed of the sensor noise."""
 
@@ -125,6 +130,29 @@ class Truth:
     """Cosine of the tilt: 1 upright, 0 on its side, -1 on its back."""
 
 
+@dataclass(frozen=True)
+class PhysicsState:
+    """A robot at one instant."""
+
+    data: mujoco.MjData
+    fields: dict[str, object]
+
+
+_CHANGING = (
+    "_rng",
+    "_noise",
+    "_noise_ms",
+    "_encoder_bias",
+    "_now_ms",
+    "_sensed_ms",
+    "_temperature",
+    "_pending",
+    "_held",
+    "_silent_at_ms",
+)
+"""Attributes of a `Go2Physics` that time changes, besides MuJoCo's data."""
+
+
 class Go2Physics:
     """A Go2 in MuJoCo, from motor commands to sensor readings.
 
@@ -173,6 +201,7 @@ class Go2Physics:
         mujoco.mj_resetDataKeyframe(self.model, self.data, self._keyframe)
         self._rng = np.random.default_rng(self.options.seed)
         self._encoder_bias = self.options.noise * self._rng.uniform(-ENCODER_BIAS, ENCODER_BIAS, 12)
+        self._noise, self._noise_ms = np.zeros(18), -1
         self._now_ms = 0
         self._temperature = np.full(12, AMBIENT_C)
         self.limp()
@@ -245,6 +274,19 @@ class Go2Physics:
         if self.options.on_silence == "limp" and self._now_ms >= self._silent_at_ms:
             self._held = None
 
+    # Saved states --------------------------------------------------------------------------------------------------
+
+    def save(self) -> PhysicsState:
+        """All that changes, to come back to with `restore`."""
+        fields = {name: copy.deepcopy(getattr(self, name)) for name in _CHANGING}
+        return PhysicsState(copy.copy(self.data), fields)
+
+    def restore(self, state: PhysicsState) -> None:
+        """Goes back to a saved state of this robot; it can be gone back to any number of times."""
+        mujoco.mj_copyData(self.data, self.model, state.data)
+        for name, value in state.fields.items():
+            setattr(self, name, copy.deepcopy(value))
+
     # World ---------------------------------------------------------------------------------------------------------
 
     def push(self, dv_xyz: np.ndarray) -> None:
@@ -255,10 +297,7 @@ class Go2Physics:
         """Reads the sensors as they were at the start of the last millisecond (at once after a reset)."""
         values = self._sensor_data.copy()
         q, dq, gyro, acc = values[self._q_at], values[self._dq_at], values[self._gyro_at], values[self._acc_at]
-        if self.options.noise > 0.0:
-            q += self._encoder_bias
-            for reading, sigma in ((dq, DQ_NOISE), (gyro, GYRO_NOISE), (acc, ACC_NOISE)):
-                reading += self.options.noise * sigma * self._rng.standard_normal(reading.shape)
+        self._add_noise(q, dq, gyro, acc)
         quat = values[self._quat_at]
         charge = max(0.0, 1.0 - self._sensed_ms * TIMESTEP / BATTERY_RUNTIME)
         return Sensed(
@@ -277,6 +316,17 @@ class Go2Physics:
             battery_v=BATTERY_CELLS * (CELL_EMPTY_V + charge * (CELL_FULL_V - CELL_EMPTY_V)),
             battery_a=BATTERY_A,
         )
+
+    def _add_noise(self, q: np.ndarray, dq: np.ndarray, gyro: np.ndarray, acc: np.ndarray) -> None:
+        """Drawn once per instant, so that one instant always reads the same."""
+        if self._noise_ms != self._sensed_ms:
+            self._noise, self._noise_ms = self._rng.standard_normal(18), self._sensed_ms
+        scale = self.options.noise
+        gyro += max(GYRO_FLOOR, scale * GYRO_NOISE) * self._noise[:3]
+        acc += max(ACC_FLOOR, scale * ACC_NOISE) * self._noise[3:6]
+        if scale > 0.0:
+            q += self._encoder_bias
+            dq += scale * DQ_NOISE * self._noise[6:]
 
     def truth(self) -> Truth:
         """Where the robot really is and what it touches."""

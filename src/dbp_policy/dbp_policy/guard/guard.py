@@ -9,10 +9,13 @@ import numpy as np
 
 from dbp_policy import go2
 from dbp_policy.guard import motions
-from dbp_policy.guard.checks import LowstateWatch, TargetWatch, state_faults
-from dbp_policy.guard.faults import FAULTS, Severity, worst
-from dbp_policy.guard.limits import command_allowed, target_fault
+from dbp_policy.guard.checks.lowstate import is_on_legs
+from dbp_policy.guard.checks.targets import TargetWatch
+from dbp_policy.guard.faults import FAULTS, Severity, speed_scale, worst
+from dbp_policy.guard.limits import command_allowed
 from dbp_policy.guard.modes import Conditions, ModeMachine
+from dbp_policy.guard.senses import Senses
+from dbp_policy.guard.thresholds import OVERRUN_PERIODS
 from dbp_policy.pd import clip_to_reach
 from dbp_policy.types import (
     GuardStatus,
@@ -24,17 +27,24 @@ from dbp_policy.types import (
     RobotState,
     damping_command,
 )
-from dbp_policy.unitree.remote import decode_remote
 
 REQUEST_MAX_AGE = 0.5
 """An operator's action older than this is no longer one [s]."""
 
 REST_SPEED = 0.5
-"""All joints slower than this are at rest [rad/s]; encoder noise stays below."""
+"""All joints and the trunk turn slower than this at rest [rad/s]."""
 
-BLEND_TIME = {Mode.STANDING: 0.4, Mode.POLICY: 0.5, Mode.SITTING_DOWN: 0.2}
+REST_SMOOTHING = 0.1
+"""Share of a new reading in the mean that is compared with it: 20 ms, so that noise is no motion."""
+
+BLEND_TIME = {Mode.STANDING: 0.4, Mode.POLICY: 0.5, Mode.SITTING_DOWN: 0.2, Mode.SETTLING: motions.SETTLE_RAMP}
 """How long pose and gains blend on entering a mode [s]."""
 
+_MOTIONS = {
+    Mode.STANDING_UP: motions.STAND_UP,
+    Mode.SITTING_DOWN: motions.SIT_DOWN,
+    Mode.SETTLING: motions.SETTLE,
+}
 _ZERO = np.zeros(12)
 
 
@@ -59,14 +69,15 @@ class Guard:
     def __init__(self, period: float = 1.0 / go2.LOWSTATE_HZ) -> None:
         self._period = period
         self._modes = ModeMachine()
-        self._lowstate = LowstateWatch()
+        self._senses = Senses()
         self._targets = TargetWatch()
-        self._state_faults: tuple[str, ...] = ()
-        self._target_fault: str | None = None
+        self._motion = np.zeros(15)
+        """Mean speed of joints and trunk [rad/s]."""
         self._cause: tuple[str, ...] = ()
         """Faults that led to the present mode, kept for the operator until the next granted request."""
         self._refusal = ""
         self._requests_seen = 0
+        self._reset_at = -np.inf
         self._overruns = 0
         self._now: float | None = None
         self._entered = 0.0
@@ -79,6 +90,8 @@ class Guard:
         targets: Sequence[JointTarget],
         requests: Sequence[OperatorRequest],
         now: float,
+        corrupt: int = 0,
+        policy_gone: bool = False,
     ) -> GuardOutput:
         """One tick, to be called every `period`.
 
@@ -87,12 +100,14 @@ class Guard:
             targets: Policy targets received since the last step.
             requests: Operator requests received since the last step.
             now: Monotonic time [s].
+            corrupt: Lowstates received since the last step whose length or checksum was wrong.
+            policy_gone: Nobody was there to take the last lowstate passed on.
         """
-        faults = self._watch(states, targets, now)
+        faults = self._watch(states, targets, corrupt, policy_gone, now)
         self._react(faults, requests, now)
         command = self._checked_command(faults, now)
         status = self._status(faults)
-        newest = self._lowstate.state
+        newest = self._senses.state
         fresh = newest is not None and any(state is newest for state in states)
         return GuardOutput(command if self._modes.in_control else None, status, newest if fresh else None)
 
@@ -110,26 +125,30 @@ class Guard:
         """The guard has been given control and streams commands."""
         return self._modes.in_control
 
-    def _watch(self, states: Sequence[RobotState], targets: Sequence[JointTarget], now: float) -> list[str]:
+    def _watch(
+        self,
+        states: Sequence[RobotState],
+        targets: Sequence[JointTarget],
+        corrupt: int,
+        policy_gone: bool,
+        now: float,
+    ) -> list[str]:
         """Updates the watches; the faults present."""
-        previous = self._lowstate.state
-        faults = list(self._lowstate.update(states, now))
-        state = self._lowstate.state
-        if state is not None and state is not previous:
-            self._state_faults = tuple(state_faults(state))
-        faults += self._state_faults
-        if state is not None and any(state.remote) and decode_remote(state.remote).estop_pressed:
-            faults.append("estop")
-        # Before the first lowstate there is nothing a target could answer.
-        target = self._targets.update(targets if state else (), state.tick_ms if state else 0, now)
-        if target is not None:
-            self._target_fault = target_fault(target, state)
+        faults = self._senses.update(states, corrupt, self._command, self.mode, now)
+        state = self._senses.state
+        if states:
+            speeds = np.concatenate((state.dq_sdk, state.gyro_body))
+            self._motion = self._motion + REST_SMOOTHING * (speeds - self._motion)
+            if not np.isfinite(self._motion).all():  # a NaN would stay in the mean for ever
+                self._motion = np.full(15, 1e3)
+        self._targets.update(targets, state, now)
+        # The policy counts while it is followed. A settling that began because it was slow does not wait for one that
+        # then falls silent altogether.
         if self.mode == Mode.POLICY:
-            if not self._targets.fresh:
-                faults.append("policy_stale")
-            if self._target_fault:
-                faults.append(self._target_fault)
-        if self._now is not None and now - self._now > 2.0 * self._period:
+            faults += self._targets.target_faults()
+        if self.mode == Mode.POLICY or self.mode == Mode.SETTLING and "policy_slow" in self._cause:
+            faults += ["policy_gone"] if policy_gone else self._targets.age_faults()
+        if self._now is not None and now - self._now > OVERRUN_PERIODS * self._period:
             self._overruns += 1
             faults.append("guard_overrun")
         self._now = now
@@ -143,7 +162,7 @@ class Guard:
         if "estop" in faults:
             self._change_mode(self._modes.stop, now)
         if self._modes.latched and not latched or self.mode != mode and conditions.faults:
-            self._cause = conditions.faults
+            self._cause = (*self._cause, *conditions.faults)
         for request in sorted(requests, key=lambda r: r.request != Request.ESTOP):
             self._answer(request, conditions, now)
 
@@ -156,20 +175,26 @@ class Guard:
         elif not 0.0 <= now - asked.stamp + self._period <= REQUEST_MAX_AGE:
             age = f"{now - asked.stamp:.1f} s ago"
             self._refusal = f"{name} refused: expected an action of the last {REQUEST_MAX_AGE} s, got one of {age}"
+        elif not asked.stamp > self._reset_at:
+            self._refusal = f"{name} refused: expected an action after the reset"
         else:
             self._refusal = self._change_mode(lambda: self._modes.request(asked.request, conditions), now)
             if not self._refusal:
                 self._cause = ()
+                if asked.request == Request.RESET:
+                    self._reset_at = now
 
     def _conditions(self, faults: list[str], now: float) -> Conditions:
-        motion = {Mode.STANDING_UP: motions.STAND_UP, Mode.SITTING_DOWN: motions.SIT_DOWN}.get(self.mode)
-        state = self._lowstate.state
+        motion = _MOTIONS.get(self.mode)
+        state = self._senses.state
         return Conditions(
             severity=worst(faults),
-            faults=tuple(name for name in faults if FAULTS[name].severity >= Severity.STAND),
-            target_fresh=self._targets.fresh and self._target_fault is None,
+            further=worst(name for name in faults if name not in self._cause),
+            faults=tuple(name for name in faults if FAULTS[name].severity >= Severity.SETTLE),
+            target_fresh=self._targets.fresh,
             motion_done=motion is not None and now - self._entered >= motion.duration,
-            at_rest=state is not None and bool((np.abs(state.dq_sdk) < REST_SPEED).all()),
+            at_rest=state is not None and bool((np.abs(self._motion) < REST_SPEED).all()),
+            on_legs=state is not None and is_on_legs(state),
         )
 
     def _change_mode(self, change, now: float):
@@ -179,18 +204,18 @@ class Guard:
         if self.mode != before:
             self._entered = now
             self._origin = self._command
-            if before == Mode.DAMPING and self._lowstate.state is not None:
-                self._origin = replace(self._command, q=self._lowstate.state.q_sdk)
+            if before == Mode.DAMPING and self._senses.state is not None:
+                self._origin = replace(self._command, q=self._senses.state.q_sdk)
         return result
 
     def _checked_command(self, faults: list[str], now: float) -> MotorCommand:
-        """The mode's command if it passes the last check, else damping or the standing hold."""
+        """The mode's command if it passes the last check, else the reaction to that."""
         command = self._wanted(now)
-        if self.mode != Mode.DAMPING and not command_allowed(command, self._lowstate.state):
+        if self.mode != Mode.DAMPING and not command_allowed(command, self._senses.state, self._command):
             faults.append("policy_reach" if self.mode == Mode.POLICY else "command_unsafe")
             self._react(faults, (), now)
             command = self._wanted(now)
-            if self.mode != Mode.DAMPING and not command_allowed(command, self._lowstate.state):
+            if self.mode != Mode.DAMPING and not command_allowed(command, self._senses.state, self._command):
                 self.stop(now)
                 self._cause = ("command_unsafe",)
                 command = damping_command()
@@ -207,13 +232,12 @@ class Guard:
         elif mode == Mode.STANDING:
             goal = motions.hold(go2.STAND_Q)
         else:
-            motion = motions.STAND_UP if mode == Mode.STANDING_UP else motions.SIT_DOWN
-            goal = motion.command(self._origin.q, elapsed)
+            goal = _MOTIONS[mode].command(self._origin.q, elapsed)
         share = motions.smooth(elapsed / BLEND_TIME[mode]) if mode in BLEND_TIME else 1.0
         command = motions.blend(self._origin, goal, share)
         if mode == Mode.POLICY:
             return command
-        state = self._lowstate.state
+        state = self._senses.state
         return replace(command, q=clip_to_reach(command.q, state.q_sdk, state.dq_sdk, command.kp, command.kd))
 
     def _status(self, faults: list[str]) -> GuardStatus:
@@ -221,7 +245,7 @@ class Guard:
             mode=self.mode,
             in_control=self._modes.in_control,
             latched=self._modes.latched,
-            zero_velocity=worst(faults) >= Severity.SLOW,
+            speed_scale=speed_scale(faults),
             faults=tuple(dict.fromkeys((*faults, *self._cause))),
             refusal=self._refusal,
             requests_seen=self._requests_seen,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dbp_policy import go2
+from dbp_policy.guard.thresholds import SLEW_PERIOD, TARGET_SLEW
 from dbp_policy.pd import pd_torque
 from dbp_policy.types import JointTarget, MotorCommand, RobotState
 
@@ -13,6 +14,9 @@ POSITION_MARGIN = 0.02
 
 TORQUE_REACH = 1.5
 """Torque a command may ask for, over the motor's. The runner clips at 1; the joint moves on under a held target."""
+
+STEP_MAX = 1.1 * TARGET_SLEW * SLEW_PERIOD
+"""How far a commanded angle may move from one rt/lowcmd to the next [rad]: a policy target's step, and a blend's."""
 
 
 def target_fault(target: JointTarget, state: RobotState) -> str | None:
@@ -26,10 +30,21 @@ def target_fault(target: JointTarget, state: RobotState) -> str | None:
     return None
 
 
-def command_allowed(command: MotorCommand, state: RobotState) -> bool:
-    """Whether a command is finite and inside the bounds on position, gains and torque."""
+def command_allowed(command: MotorCommand, state: RobotState, previous: MotorCommand) -> bool:
+    """Whether a command is finite and inside the bounds on position, gains, torque, and step from the previous one."""
     values = np.concatenate([command.q, command.dq, command.kp, command.kd, command.tau])
-    return bool(np.isfinite(values).all()) and _gains_allowed(command.kp, command.kd) and _within_reach(command, state)
+    return (
+        bool(np.isfinite(values).all())
+        and _gains_allowed(command.kp, command.kd)
+        and _within_reach(command, state)
+        and _step_allowed(command, previous)
+    )
+
+
+def _step_allowed(command: MotorCommand, previous: MotorCommand) -> bool:
+    """Between two commands with stiffness the angles move by no more than `STEP_MAX`."""
+    free = (command.kp == 0.0) | (previous.kp == 0.0)
+    return bool((free | (np.abs(command.q - previous.q) <= STEP_MAX)).all())
 
 
 def _gains_allowed(kp: np.ndarray, kd: np.ndarray) -> bool:

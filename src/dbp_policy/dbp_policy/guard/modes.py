@@ -1,4 +1,4 @@
-"""The mode machine: pure, without time or arrays; it reads requests, severities and three conditions."""
+"""The mode machine: pure, without time or arrays; it reads requests, severities and a few conditions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ class Conditions:
 
     severity: Severity
     """The gravest fault present."""
+    further: Severity
+    """The gravest fault present that did not lead to the present mode."""
     faults: tuple[str, ...]
     """Names of the faults present that forbid a start, for the operator."""
     target_fresh: bool
-    """The policy's targets are arriving."""
+    """The policy's targets are arriving and may be followed."""
     motion_done: bool
     """The motion of this mode has ended."""
     at_rest: bool
-    """The joints hardly move."""
+    """The robot hardly moves."""
+    on_legs: bool
+    """The legs are stretched out, so that there is a way down to control."""
 
 
 class ModeMachine:
@@ -31,22 +35,26 @@ class ModeMachine:
         self.mode = Mode.DAMPING
         self.latched = False
         self.in_control = False
-        """True from the first granted request to stand up: from then on the guard always streams."""
+        """Turns true with the first granted request to stand up and stays so: from then on the guard always streams."""
 
     def update(self, conditions: Conditions) -> None:
         """Reacts to faults and to the end of motions; faults come before anything else."""
-        moving = self.mode != Mode.DAMPING
-        if conditions.severity >= Severity.DAMP and moving:
-            self.mode, self.latched = Mode.DAMPING, True
-        elif conditions.severity >= Severity.STAND and self.mode == Mode.POLICY:
-            self.mode = Mode.STANDING
+        if self.mode == Mode.DAMPING:
+            return
+        if conditions.severity >= Severity.DAMP:
+            self.stop()
+        elif self.mode == Mode.SETTLING:
+            if conditions.further >= Severity.SETTLE or conditions.motion_done:
+                self.stop()
+        elif conditions.severity >= Severity.SETTLE:
+            self.mode, self.latched = (Mode.SETTLING if conditions.on_legs else Mode.DAMPING), True
         elif conditions.motion_done and self.mode == Mode.STANDING_UP:
             self.mode = Mode.STANDING
         elif conditions.motion_done and self.mode == Mode.SITTING_DOWN:
             self.mode = Mode.DAMPING
 
     def stop(self) -> None:
-        """E-stop: damping, latched, from any mode."""
+        """Damping, latched, from any mode."""
         self.mode, self.latched = Mode.DAMPING, True
 
     def request(self, request: Request, conditions: Conditions) -> str:
@@ -54,7 +62,7 @@ class ModeMachine:
         if request == Request.ESTOP:
             self.stop()
             return ""
-        if conditions.severity >= Severity.STAND:
+        if conditions.severity >= Severity.SETTLE:
             return f"{request.name.lower()} refused: {', '.join(conditions.faults)} present"
         if request == Request.RESET:
             return self._reset(conditions)
@@ -65,8 +73,10 @@ class ModeMachine:
     def _reset(self, conditions: Conditions) -> str:
         if not self.latched:
             return "reset refused: nothing is latched"
+        if self.mode != Mode.DAMPING:
+            return "reset refused: still settling"
         if not conditions.at_rest:
-            return "reset refused: the joints are still moving"
+            return "reset refused: the robot is still moving"
         self.latched = False
         return ""
 
@@ -81,7 +91,7 @@ class ModeMachine:
         if request == Request.START and not conditions.target_fresh:
             return "start refused: no fresh policy target"
         if request == Request.STAND_UP and self.mode == Mode.DAMPING and not conditions.at_rest:
-            return "stand_up refused: the joints are still moving"
+            return "stand_up refused: the robot is still moving"
         self.mode = {
             Request.STAND_UP: Mode.STANDING if self.mode == Mode.POLICY else Mode.STANDING_UP,
             Request.START: Mode.POLICY,

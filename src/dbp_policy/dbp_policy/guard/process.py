@@ -12,7 +12,7 @@ from dbp_policy import go2, local_link, paths
 from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now, prepare_realtime
 from dbp_policy.errors import DbpError, run_main
-from dbp_policy.guard.checks import is_lying
+from dbp_policy.guard.checks.lowstate import is_lying
 from dbp_policy.guard.guard import Guard
 from dbp_policy.types import JointTarget, Mode, OperatorRequest, Request, RobotState, damping_command
 from dbp_policy.unitree import interfaces, network, sdk, wire
@@ -58,6 +58,7 @@ class GuardProcess:
         self._writer = self._participant.writer(wire.LOWCMD_TOPIC)
         self._stopping = threading.Event()
         self._bad_lowstates = 0
+        self._policy_gone = False
 
     def stop(self, *_) -> None:
         """Asks the loop to end; safe to call from a signal handler."""
@@ -130,11 +131,15 @@ class GuardProcess:
             elif isinstance(message, OperatorRequest):
                 requests.append(message)
                 askers.append(sender)
-        output = self._guard.step(self._states(), targets, requests, now())
+        bad_before = self._bad_lowstates
+        states = self._states()
+        corrupt = self._bad_lowstates - bad_before
+        output = self._guard.step(states, targets, requests, now(), corrupt, self._policy_gone)
         if output.command is not None:
             self._writer.write(wire.encode_lowcmd(output.command))
         if output.state is not None:
-            self._link.send(local_link.encode(output.state, output.status), local_link.POLICY_SOCKET)
+            sent = self._link.send(local_link.encode(output.state, output.status), local_link.POLICY_SOCKET)
+            self._policy_gone = sent == local_link.Delivery.REFUSED
         for asker in askers:
             self._link.send(local_link.encode(output.status), asker)
 

@@ -112,9 +112,12 @@ _STATE_INTS = LOWSTATE.positions(  # as int16
     "bms_state.soc",
     width=2,
 )
+_STATE_LOST = LOWSTATE.positions(*(f"motor_state.{i}.lost" for i in _JOINTS))  # as uint32
 _STATE_REMOTE = LOWSTATE.positions(*(f"wireless_remote.{i}" for i in range(40)), width=1)
 _STATE_TICK = LOWSTATE.positions("tick")[0]
-_STATE_PLAN = LOWSTATE.plan(np.concatenate((_STATE_FLOATS, _STATE_INTS)))
+_STATE_PLAN = LOWSTATE.plan(np.concatenate((_STATE_FLOATS, _STATE_LOST, _STATE_INTS)))
+_FLOATS_END = _STATE_FLOATS.size
+_LOST_END = _FLOATS_END + _STATE_LOST.size
 
 
 def decode_lowstate(cdr: bytes, stamp: float) -> RobotState:
@@ -128,8 +131,9 @@ def decode_lowstate(cdr: bytes, stamp: float) -> RobotState:
         WireError: Length, encoding or CRC is wrong. Values are not judged here: they may be NaN.
     """
     numbers = LOWSTATE.gather(cdr, _STATE_PLAN)
-    floats = numbers[: _STATE_FLOATS.size].view(_F4).astype(float)
-    ints = numbers[_STATE_FLOATS.size :].view(_I2).astype(float)
+    floats = numbers[:_FLOATS_END].view(_F4).astype(float)
+    lost = numbers[_FLOATS_END:_LOST_END].view(_U4).astype(float)
+    ints = numbers[_LOST_END:].view(_I2).astype(float)
     return RobotState(
         tick_ms=int.from_bytes(cdr[_STATE_TICK : _STATE_TICK + 4], "little"),
         stamp=stamp,
@@ -137,6 +141,7 @@ def decode_lowstate(cdr: bytes, stamp: float) -> RobotState:
         dq_sdk=floats[12:24],
         tau_sdk=floats[24:36],
         temperature_sdk=ints[0:12],
+        lost_sdk=lost,
         quat_wxyz=floats[36:40],
         gyro_body=floats[40:43],
         acc_body=floats[43:46],
@@ -160,6 +165,7 @@ def lowstate_record(state: RobotState) -> np.ndarray:
     motors["mode"] = MODE_SERVO
     motors["q"], motors["dq"], motors["tau_est"] = state.q_sdk, state.dq_sdk, state.tau_sdk
     motors["temperature"] = np.clip(np.rint(state.temperature_sdk), 0, 255)
+    motors["lost"] = np.clip(np.rint(state.lost_sdk), 0, 2**32 - 1)
     imu = record["imu_state"]
     imu["quaternion"], imu["gyroscope"], imu["accelerometer"] = state.quat_wxyz, state.gyro_body, state.acc_body
     imu["rpy"] = rpy(state.quat_wxyz)

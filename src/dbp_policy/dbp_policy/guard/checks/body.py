@@ -1,0 +1,76 @@
+"""Motors, battery and feet: what wears down rather than breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dbp_policy.guard import thresholds as t
+from dbp_policy.guard.checks.history import Ring
+from dbp_policy.types import RobotState
+
+
+def heat_faults(state: RobotState) -> Iterator[str]:
+    """Motor temperatures of one lowstate."""
+    hottest = state.temperature_sdk.max()
+    if not hottest < t.MOTOR_OVERHEATED:
+        yield "motor_overheated"
+    elif not hottest < t.MOTOR_HOT:
+        yield "motor_hot"
+
+
+class BatteryWatch:
+    """State of charge, and the voltage against the highest seen."""
+
+    def __init__(self) -> None:
+        self._highest = 0.0
+
+    def update(self, state: RobotState) -> Iterator[str]:
+        """Takes the next new lowstate; yields fault names."""
+        if not state.battery_soc >= t.BATTERY_CRITICAL:
+            yield "battery_critical"
+        elif not state.battery_soc >= t.BATTERY_LOW:
+            yield "battery_low"
+        if state.battery_v > self._highest and np.isfinite(state.battery_v):
+            self._highest = state.battery_v
+        if not state.battery_v >= t.VOLTAGE_SAG * self._highest:
+            yield "voltage_sag"
+
+
+class LostWatch:
+    """Packets that the robot's own bus loses on the way to a motor."""
+
+    def __init__(self) -> None:
+        self._counts = Ring(t.LOST_WINDOW, 12)
+
+    def update(self, state: RobotState) -> Iterator[str]:
+        """Takes the next new lowstate; yields fault names."""
+        counts = self._counts
+        if not counts.full:
+            while not counts.full:
+                counts.push(state.lost_sdk)
+        growth = state.lost_sdk - counts.oldest
+        counts.push(state.lost_sdk)
+        if not (growth < t.LOST_GROWTH).all():
+            yield "motor_lost"
+
+
+class FootWatch:
+    """Foot sensors that read the very same while the legs move."""
+
+    def __init__(self) -> None:
+        self._previous: RobotState | None = None
+        self._stuck = 0.0
+
+    def update(self, state: RobotState) -> Iterator[str]:
+        """Takes the next new, valid lowstate; yields fault names."""
+        previous, self._previous = self._previous, state
+        if previous is None:
+            return
+        if state.foot_force.tobytes() != previous.foot_force.tobytes():
+            self._stuck = 0.0
+        elif np.abs(state.dq_sdk).max() > t.FOOT_MOVING:
+            self._stuck += max(0.0, 1e-3 * (state.tick_ms - previous.tick_ms))
+        if self._stuck > t.FOOT_STUCK_TIME:
+            yield "foot_force"

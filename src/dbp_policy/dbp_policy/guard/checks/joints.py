@@ -1,0 +1,66 @@
+"""Joint encoders against each other's story: angles against speeds, angles against commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dbp_policy import go2
+from dbp_policy.guard import thresholds as t
+from dbp_policy.guard.checks.history import Ring
+from dbp_policy.types import MotorCommand, RobotState
+
+_PERIOD = 1.0 / go2.LOWSTATE_HZ
+_GAP = 0.02
+"""After so long without a lowstate histories begin anew [s]."""
+
+
+class EncoderWatch:
+    """Notices an encoder that jumps, hangs, or contradicts the joint's speed."""
+
+    def __init__(self) -> None:
+        self._previous: RobotState | None = None
+        self._drift = np.zeros(12)
+        """Way by angles less way by speeds, since the last gap [rad]."""
+        self._drifts = Ring(round(t.VELOCITY_WINDOW / _PERIOD), 12)
+        self._asked_from = np.full(12, np.nan)
+        """Commanded angle when the joint last moved [rad], NaN before it was asked."""
+        self._asked = np.zeros(12)
+        """How many lowstates since then came while the command was elsewhere."""
+
+    def update(self, state: RobotState, command: MotorCommand) -> Iterator[str]:
+        """Takes the next new, valid lowstate and the last command given; yields fault names."""
+        previous, self._previous = self._previous, state
+        if previous is None:
+            return
+        elapsed = 1e-3 * (state.tick_ms - previous.tick_ms)
+        if not 0.0 < elapsed <= _GAP:
+            self._restart()
+            return
+        way = state.q_sdk - previous.q_sdk
+        if not (np.abs(way) <= t.ENCODER_JUMP + t.DQ_FAULT * max(0.0, elapsed - _PERIOD)).all():
+            yield "encoder_jump"
+        if self._contradicts_speed(way - 0.5 * elapsed * (state.dq_sdk + previous.dq_sdk)):
+            yield "velocity_mismatch"
+        if self._is_stuck(state, way, command):
+            yield "encoder_stuck"
+
+    def _restart(self) -> None:
+        self._drifts.clear()
+        self._asked_from = np.full(12, np.nan)
+
+    def _contradicts_speed(self, difference: np.ndarray) -> bool:
+        self._drift = self._drift + difference
+        over_window = self._drift - self._drifts.oldest
+        full = self._drifts.full
+        self._drifts.push(self._drift)
+        return full and not (np.abs(over_window) <= t.VELOCITY_MISMATCH).all()
+
+    def _is_stuck(self, state: RobotState, way: np.ndarray, command: MotorCommand) -> bool:
+        limp = command.kp == 0.0  # nobody asks the joint to move
+        moved = limp | (way != 0.0) | np.isnan(self._asked_from)
+        self._asked_from = np.where(moved, np.where(limp, state.q_sdk, command.q), self._asked_from)
+        asked = np.abs(command.q - self._asked_from) > t.STUCK_ASKED
+        self._asked = np.where(moved, 0, self._asked + asked)
+        return bool((self._asked >= t.STUCK_STATES).any())

@@ -1,0 +1,98 @@
+"""Whether lowstates come, come whole and come alive; and what a single one shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from dbp_policy import go2
+from dbp_policy.guard import thresholds as t
+from dbp_policy.guard.checks.silence import SilenceTimer
+from dbp_policy.rotations import tilt
+from dbp_policy.types import RobotState
+
+_Q_LOW, _Q_HIGH = go2.Q_MIN - t.JOINT_LIMIT_MARGIN, go2.Q_MAX + t.JOINT_LIMIT_MARGIN
+
+HALF_FOLDED_CALF = 0.5 * (go2.STAND_Q[2] + go2.CROUCH_Q[2])
+LYING_CALF = -2.2
+"""Between the calf angle of standing (-1.5) and of lying (-2.65) [rad]."""
+
+
+class LowstateWatch:
+    """Takes the newest lowstate, drops duplicates and reordered ones; notices silence, damage and restarts."""
+
+    def __init__(self) -> None:
+        self.state: RobotState | None = None
+        self._timer = SilenceTimer()
+        self._corrupt = 0
+
+    def update(self, states: Sequence[RobotState], corrupt: int, now: float) -> Iterator[str]:
+        """Takes what arrived since the last call; yields fault names.
+
+        Args:
+            states: Good lowstates, oldest first.
+            corrupt: How many payloads came with a wrong length or checksum.
+            now: Time [s].
+        """
+        heard = False
+        for state in states:
+            ahead = None if self.state is None else state.tick_ms - self.state.tick_ms
+            if ahead is None or ahead > 0:
+                self.state, heard = state, True
+            elif ahead < -t.TICK_RESTART_MS:
+                self.state, heard = state, True
+                yield "lowstate_restarted"
+        self._corrupt = corrupt if states else self._corrupt + corrupt
+        if self._corrupt >= t.CORRUPT_IN_A_ROW:
+            yield "lowstate_corrupt"
+        silent = self._timer.update(heard, now)
+        if not silent <= t.LOWSTATE_TIMEOUT:
+            yield "lowstate_stale"
+        elif silent > t.LOWSTATE_LATE:
+            yield "lowstate_late"
+
+
+class FrozenWatch:
+    """Notices a robot whose tick goes on while its sensors repeat themselves."""
+
+    def __init__(self) -> None:
+        self._content = b""
+        self._repeats = 0
+
+    def update(self, state: RobotState) -> Iterator[str]:
+        """Takes the next new lowstate."""
+        content = b"".join(x.tobytes() for x in (state.q_sdk, state.dq_sdk, state.gyro_body, state.acc_body))
+        self._repeats = self._repeats + 1 if content == self._content else 0
+        self._content = content
+        if self._repeats >= t.FROZEN_STATES:
+            yield "lowstate_frozen"
+
+
+def is_valid(state: RobotState) -> bool:
+    """All numbers that motion depends on are finite and the quaternion has unit norm."""
+    values = np.concatenate(
+        [state.q_sdk, state.dq_sdk, state.tau_sdk, state.quat_wxyz, state.gyro_body, state.acc_body]
+    )
+    norm_is_one = abs(state.quat_wxyz @ state.quat_wxyz - 1.0) <= 2.0 * t.QUAT_NORM_TOLERANCE
+    return bool(np.isfinite(values).all() and norm_is_one)
+
+
+def posture_faults(state: RobotState) -> Iterator[str]:
+    """Names of the faults that the trunk and the joints of one valid lowstate show."""
+    if not tilt(state.quat_wxyz) <= t.TILT_MAX:
+        yield "tilt"
+    if not ((state.q_sdk >= _Q_LOW) & (state.q_sdk <= _Q_HIGH)).all():
+        yield "joint_limit"
+    if not (np.abs(state.dq_sdk) <= t.DQ_FAULT).all():
+        yield "joint_speed"
+
+
+def is_lying(state: RobotState) -> bool:
+    """Whether the legs are folded as on a robot that lies: every calf bent further than for standing or walking."""
+    return bool((state.q_sdk[2::3] < LYING_CALF).all())
+
+
+def is_on_legs(state: RobotState) -> bool:
+    """Whether the legs are stretched out at least half: high enough for a way down that is worth controlling."""
+    return bool(state.q_sdk[2::3].mean() > HALF_FOLDED_CALF)
