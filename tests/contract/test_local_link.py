@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbp_policy import go2, local_link
+from dbp_policy import go2, local_socket
+from dbp_policy.errors import DbpError
 from dbp_policy.guard.faults import FAULTS
 from dbp_policy.local_link import GUARD_SOCKET, POLICY_SOCKET, Delivery, Link, decode, encode
 from dbp_policy.types import GuardStatus, JointTarget, Mode, OperatorRequest, Request, RobotState
@@ -48,7 +49,7 @@ def _floats(value) -> bool:
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
 def test_every_message_comes_back_as_it_went(message):
     data = encode(message)
-    assert len(data) <= local_link.MAX_DATAGRAM
+    assert len(data) <= local_socket.MAX_SIZE
     assert same(decode(data)[0], message)
 
 
@@ -117,7 +118,30 @@ def test_both_ends_talk_and_an_anonymous_one_is_answered(tmp_path):
     assert tool.receive()[0][0] == STATUS
     for link in (guard, policy, tool):
         link.close()
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*.sock"))
+
+
+def test_a_name_has_one_owner_and_a_dead_owner_is_succeeded(tmp_path):
+    guard = Link(tmp_path, GUARD_SOCKET)
+    with pytest.raises(DbpError, match="another stack runs here"):
+        Link(tmp_path, GUARD_SOCKET)
+    tool = Link(tmp_path)
+    assert tool.send(encode(TARGET), GUARD_SOCKET), "the refused one has taken nothing away"
+    guard.close()
+    (tmp_path / GUARD_SOCKET).touch()  # what a killed process leaves behind
+    Link(tmp_path, GUARD_SOCKET).close()
+
+
+def test_a_flood_is_taken_in_portions(tmp_path):
+    guard, tool = Link(tmp_path, GUARD_SOCKET), Link(tmp_path)
+    while tool.send(encode(TARGET), GUARD_SOCKET):
+        pass
+    assert 0 < len(guard.receive()) <= local_socket.MAX_DATAGRAMS
+
+
+def test_a_folder_that_does_not_serve_is_named(tmp_path):
+    with pytest.raises(DbpError, match="expected a folder for local sockets"):
+        Link(tmp_path / ("long" * 40), GUARD_SOCKET)
 
 
 def test_malformed_datagrams_between_good_ones_are_dropped(tmp_path):

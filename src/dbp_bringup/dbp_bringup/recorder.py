@@ -69,9 +69,9 @@ def record(args: Args, stopping: threading.Event) -> Recording:
             try:
                 c = wire.decode_lowcmd(payload)
             except DbpError:
-                heard.lowcmd.append(np.full((5, 12), np.nan))
+                heard.lowcmd.append(np.full((5, 12), np.nan, np.float32))
             else:
-                heard.lowcmd.append(np.array((c.q, c.dq, c.kp, c.kd, c.tau)))
+                heard.lowcmd.append(np.array((c.q, c.dq, c.kp, c.kd, c.tau), np.float32))
         for s in local_channel.read_truth(channel):
             heard.truth.append((s.stamp, *s.position, *s.velocity_body, s.yaw_rate, s.up_z, float(s.trunk_contact)))
     channel.close()

@@ -16,6 +16,7 @@ from std_srvs.srv import Trigger
 
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
+from dbp_policy.guard.faults import FAULTS, Severity, worst
 
 COMMAND_PERIOD = 0.05
 SERVICE_TIMEOUT = 3.0
@@ -107,9 +108,12 @@ class Session:
         return ", ".join(f"{key}: {value}" for key, value in known.items() if value)
 
     def wait_ready(self, timeout: float = 60.0) -> None:
-        """Waits until guard and policy node run and no fault is present."""
-        ready = lambda: bool(self.mode and self.diagnostics and not self.diagnostics["faults"])  # noqa: E731
-        self.spin_until(ready, timeout, "a running stack without faults")
+        """Waits until guard and policy node run and nothing forbids to stand up."""
+        self.spin_until(self._ready, timeout, "a running stack without grave faults")
+
+    def _ready(self) -> bool:
+        names = self.diagnostics.get("faults", "").split(",")
+        return bool(self.mode and self.diagnostics) and worst(n for n in names if n in FAULTS) < Severity.SETTLE
 
     def ask(self, service: str) -> tuple[bool, str]:
         """Calls one of the node's Trigger services; whether it was granted, and the mode or the reason against it.

@@ -27,6 +27,8 @@ from dbp_policy.unitree.network import SIMULATION_DOMAIN
 
 SETTLE = 2.0
 """The first part of a walk, left out of its means [s]."""
+LONGEST = 3600.0
+"""The recorder keeps a scripted walk in memory [s]."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,10 @@ def main() -> int:
 
 def run(args: Args) -> int:
     """Runs the simulation; the exit code."""
-    if args.seconds is not None and not SETTLE < args.seconds <= 86400.0:
-        raise DbpError(f"--seconds: expected more than {SETTLE:g} s (the walk settles first), got {args.seconds}")
+    if args.seconds is not None and not SETTLE < args.seconds <= LONGEST:
+        raise DbpError(f"--seconds: expected {SETTLE:g} (the walk settles first) to {LONGEST:g}, got {args.seconds}")
+    if not np.isfinite(args.cmd).all():
+        raise DbpError(f"--cmd: expected three finite numbers, got {args.cmd}")
     for path, option in ((args.json, "--json"), (args.video, "--video")):
         if path is not None:
             check_folder_of(path, option)
@@ -82,7 +86,7 @@ def run(args: Args) -> int:
 
 def _run(args: Args, folder: Path) -> int:
     scripted = args.seconds is not None
-    runtime_dir = folder if scripted else paths.runtime_dir()
+    runtime_dir = paths.runtime_dir()
     recorder = stack.Process(
         "recorder",
         "dbp_bringup",

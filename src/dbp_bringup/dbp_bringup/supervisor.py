@@ -17,8 +17,8 @@ from dbp_policy.errors import DbpError
 
 _STOP_ORDER = ("guard", "policy_node")
 """The guard first: it damps while the others still stand. Then the rest."""
-_STOP_TIMEOUT, _VIDEO_TIMEOUT = 5.0, 600.0
-"""How long a process may take to end, and a robot that renders its video [s]."""
+_STOP_TIMEOUT, _WRITING_TIMEOUT = 5.0, 600.0
+"""How long a process may take to end, and one that writes a recording or a video first [s]."""
 _SETTLE_TIME = 1.0
 """What the guard needs to bring the robot to a stand after the policy has died [s]."""
 _PR_SET_PDEATHSIG = 1
@@ -100,7 +100,8 @@ class Supervisor:
                 continue
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            timeout = _VIDEO_TIMEOUT if "--video" in self._commands[name] else _STOP_TIMEOUT
+            writes = {"--video", "--out"} & set(self._commands[name])
+            timeout = _WRITING_TIMEOUT if writes else _STOP_TIMEOUT
             try:
                 process.wait(timeout)
             except subprocess.TimeoutExpired:

@@ -15,9 +15,12 @@ import numpy as np
 
 from dbp_bringup.session import COMMAND_PERIOD, Session
 from dbp_bringup.stack import local_discovery
+from dbp_policy import paths
 from dbp_policy.cli import parse
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
+from dbp_policy.operator import ask_guard
+from dbp_policy.types import Request
 
 STEP = {
     "w": (0.1, 0.0, 0.0),
@@ -31,11 +34,15 @@ STEP = {
 
 SERVICE = {"1": "stand_up", "2": "start", "3": "sit_down", "x": "estop", "r": "reset"}
 LIMIT = np.array([0.6, 0.6, 1.0])
+KEY_TIMEOUT = 5.0
+"""The velocity returns to zero this long after the last driving key [s]: a terminal does not tell whether anybody sits
+at it."""
 HOLD = 1.0
 """A resting keyboard keeps the robot from autonomy for this long after its last key [s]."""
 
 HELP = """keys:  1 stand up   2 start the policy   3 sit down   x STOP (damps, latches)   r reset
-       w/s forward/back   a/d left/right   q/e turn   space zero velocity   Ctrl-C quit"""
+       w/s forward/back   a/d left/right   q/e turn   space zero velocity   Ctrl-C quit
+       (the velocity returns to zero 5 s after the last driving key)"""
 
 
 class Keyboard:
@@ -59,7 +66,7 @@ class Keyboard:
 
 
 class Driver:
-    """Turns keys into a velocity: each key adds a step, and the sum stays until changed. Pure."""
+    """Turns keys into a velocity: each key adds a step, and the sum stays for `KEY_TIMEOUT`. Pure."""
 
     def __init__(self) -> None:
         self.velocity = np.zeros(3)
@@ -76,7 +83,20 @@ class Driver:
 
     def in_charge(self, now: float) -> bool:
         """Whether to publish: while driving, and for a moment after the last key."""
+        if now - self._touched > KEY_TIMEOUT:
+            self.velocity = np.zeros(3)
         return bool(self.velocity.any()) or now - self._touched < HOLD
+
+
+def ask(session: Session, service: str) -> str:
+    """Asks for a service and says what came of it; a stop goes to the guard itself first, past ROS."""
+    try:
+        if service == "estop":
+            with contextlib.suppress(DbpError):  # no guard on this host: through ROS, then
+                return ask_guard(paths.runtime_dir(), Request.ESTOP).mode.name.lower() + ", latched"
+        return session.ask(service)[1]
+    except DbpError as error:
+        return f"FAILED, {error}"
 
 
 def drive(session: Session, watch: Callable[[], None] = lambda: None) -> None:
@@ -89,8 +109,7 @@ def drive(session: Session, watch: Callable[[], None] = lambda: None) -> None:
             for key in keyboard.keys():
                 service = driver.press(key, now())
                 if service:
-                    with contextlib.suppress(DbpError):
-                        print(f"\r\033[K{service}: {session.ask(service)[1]}")
+                    print(f"\r\033[K{service}: {ask(session, service)}")
             if driver.in_charge(now()):
                 session.drive(driver.velocity)
             session.spin(COMMAND_PERIOD)

@@ -2,7 +2,7 @@
 
 A source counts while its messages are younger than its time-out. The highest rank among those is in charge. When a
 source falls silent it leaves a hold-off during which no lower one may take over: a human who has let go of the dead-man
-switch, or whose link broke, gets a robot that stops, not one that drives off by itself a moment later.
+switch, or whose link broke, gets a robot that stops first, and autonomy takes over only after the hold-off.
 
 An adapter calls `update` only while its human means it, a joystick's for example only with the enable button held: a
 zero velocity is a command like any other and keeps its source in charge.

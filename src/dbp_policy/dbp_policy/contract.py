@@ -79,11 +79,13 @@ class Contract:
         try:
             data["observation"] = tuple(term(t["name"], t["scale"], t["history"]) for t in data["observation"])
             return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
-        except (TypeError, KeyError, ValueError) as error:
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise DbpError(f"contract: a field has the wrong form ({error})") from None
 
 
 def _check(c: Contract) -> None:
+    if not isinstance(c.golden, dict):
+        raise DbpError(f"contract: expected golden vectors by name, got {type(c.golden).__name__}")
     if c.robot != "go2":
         raise DbpError(f"contract: expected robot 'go2', got {c.robot!r}")
     to_policy = go2.permutation(go2.JOINT_NAMES, c.joint_names)
@@ -92,7 +94,8 @@ def _check(c: Contract) -> None:
     _check_joints(c, "default_q", go2.Q_MIN[to_policy], go2.Q_MAX[to_policy])
     for name, low, high in (("rate_hz", 10.0, 500.0), ("gait_hz", 0.0, 10.0), ("hidden_size", 0, 4096)):
         value = getattr(c, name)
-        if not (isinstance(value, (int, float)) and low <= value <= high):
+        kinds = int if isinstance(low, int) else (int, float)
+        if isinstance(value, bool) or not (isinstance(value, kinds) and low <= value <= high):
             raise DbpError(f"contract: expected {name} in [{low}, {high}], got {value!r}")
     if go2.LOWSTATE_HZ % c.rate_hz:
         raise DbpError(f"contract: expected a rate_hz that divides {go2.LOWSTATE_HZ}, got {c.rate_hz}")

@@ -6,15 +6,13 @@ Times are CLOCK_MONOTONIC, which all processes of a host share.
 
 from __future__ import annotations
 
-import os
-import select
-import socket
 import struct
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
 
+from dbp_policy.local_socket import LocalSocket
 from dbp_policy.types import GuardStatus, JointTarget, Mode, OperatorRequest, Request, RobotState
 
 _HEADER = struct.Struct("<4sB3x")
@@ -50,7 +48,6 @@ _STATUS_STRUCT = struct.Struct(f"<B2?f2I{_NAMES_BYTES}s{_TEXT_BYTES}s")
 _REQUEST_STRUCT = struct.Struct("<Bd")
 
 GUARD_SOCKET, POLICY_SOCKET = "guard.sock", "policy.sock"
-MAX_DATAGRAM = 4096
 Message = RobotState | JointTarget | OperatorRequest | GuardStatus
 
 
@@ -146,25 +143,18 @@ class Link:
     Args:
         folder: Where the stack's sockets lie (`paths.runtime_dir`).
         name: Name of this end's socket file, or None for an anonymous end that can ask and be answered.
+
+    Raises:
+        DbpError: The name has an owner.
     """
 
     def __init__(self, folder: Path, name: str | None = None) -> None:
-        self._folder = folder
-        self._path = str(folder / name) if name else None
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        if self._path:
-            if os.path.exists(self._path):
-                os.unlink(self._path)
-            self._socket.bind(self._path)
-        else:
-            self._socket.bind("")
-        self._socket.setblocking(False)
+        self._socket = LocalSocket(folder, name)
 
     def send(self, data: bytes, to: str | bytes) -> Delivery:
         """Sends to the end `to` (a socket name in the folder, or a sender's address)."""
-        address = to if isinstance(to, bytes) else str(self._folder / to)
         try:
-            self._socket.sendto(data, address)
+            self._socket.send(data, to)
             return Delivery.TAKEN
         except BlockingIOError:
             return Delivery.FULL
@@ -172,24 +162,14 @@ class Link:
             return Delivery.REFUSED
 
     def receive(self) -> list[tuple[Message, GuardStatus | None, bytes | str | None]]:
-        """All messages waiting, oldest first, each with its sender's address; malformed datagrams are dropped."""
-        messages = []
-        while True:
-            try:
-                data, sender = self._socket.recvfrom(MAX_DATAGRAM)
-            except BlockingIOError:
-                return messages
-            decoded = decode(data)
-            if decoded is not None:
-                messages.append((*decoded, sender))
+        """The messages waiting, oldest first, with their senders' addresses if any; malformed datagrams are dropped."""
+        decoded = ((decode(data), sender) for data, sender in self._socket.receive())
+        return [(*message, sender) for message, sender in decoded if message is not None]
 
     def wait(self, timeout: float) -> bool:
         """Sleeps until a message waits or `timeout` seconds have passed; True if one waits."""
-        readable, _, _ = select.select([self._socket], [], [], timeout)
-        return bool(readable)
+        return self._socket.wait(timeout)
 
     def close(self) -> None:
-        """Closes the socket and removes its file."""
+        """Gives the name up."""
         self._socket.close()
-        if self._path and os.path.exists(self._path):
-            os.unlink(self._path)

@@ -29,7 +29,10 @@ def runtime_dir() -> Path:
     """Folder for the local sockets of one stack, `$DBP_RUNTIME_DIR` or one per user; created for this user alone."""
     default = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/dbp-{os.getuid()}") / "dbp"
     folder = Path(os.environ.get("DBP_RUNTIME_DIR") or default)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DbpError(f"expected a folder for local sockets at {folder}, got: {error}") from None
     if folder.stat().st_uid != os.getuid():
         raise DbpError(f"{folder} belongs to another user; set DBP_RUNTIME_DIR to a folder of your own")
     return folder

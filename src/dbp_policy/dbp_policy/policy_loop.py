@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dbp_policy.errors import DbpError
 from dbp_policy.estimation.estimator import Estimate, Estimator
 from dbp_policy.runner import Runner
 from dbp_policy.types import GuardStatus, JointTarget, Mode, RobotState
@@ -46,11 +47,16 @@ class PolicyLoop:
         """The velocity command of the last policy tick."""
         self.source = ""
         """Who gave it."""
+        self.problem = ""
+        """Why the last tick without an answer had none."""
         self.ticks = 0
         self.late_ticks = 0
 
-    def on_state(self, state: RobotState, status: GuardStatus, now: float) -> JointTarget:
+    def on_state(self, state: RobotState, status: GuardStatus, now: float) -> JointTarget | None:
         """Answers one lowstate: with a new target if a policy tick was due, else with the one that is held.
+
+        What cannot be answered, a lowstate or an output of the policy with NaN in it, gets no answer, and the guard
+        acts on that; the policy then begins anew.
 
         That the answers come is how the guard knows that this side works. Outside the guard's policy mode the policy
         runs all the same, with zero command, so that its targets are fresh when the operator starts it; it begins a new
@@ -62,7 +68,13 @@ class PolicyLoop:
             self._runner.reset()
         self._mode = status.mode
         if self._is_due(state.tick_ms) or self._target is None:
-            self._target = self._tick(state, status, now)
+            try:
+                self._target = self._tick(state, status, now)
+            except DbpError as error:
+                self.problem, self._target = str(error), None
+                self._runner.reset()
+        if self._target is None:
+            return None
         return replace(
             self._target, stamp=now, state_tick_ms=state.tick_ms, estimator_diverged=self._estimate_diverged()
         )

@@ -8,11 +8,12 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
@@ -43,6 +44,12 @@ SERVICES = {
 _PRIORITY = 50
 _SWITCH_INTERVAL = 0.0005
 """How long ROS callbacks may keep the interpreter to themselves [s]; Python's 5 ms would hold up the answers."""
+STALL = 0.5
+"""A node that was stopped for longer refuses what waited meanwhile: whoever asked may expect it no more [s]."""
+GUARD_TIMEOUT = 0.3
+"""A guard that has said nothing for longer is reported as silent [s]; it speaks every 2 ms, at least every 50 ms."""
+_DISCOVERY = 1.0
+"""What ROS needs to find the nodes that are there already [s]."""
 _PUBLISH_PERIOD = 0.02
 _DIAGNOSTICS_PERIOD = 0.5
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -62,6 +69,8 @@ class ControlThread(threading.Thread):
         self.snapshot: tuple[RobotState, GuardStatus] | None = None
         self.error: Exception | None = None
         self.states = 0
+        self.heard = -np.inf
+        """When the guard last said anything, monotonic [s]."""
         self._link = local_link.Link(folder, local_link.POLICY_SOCKET)
         self._stopping = False
 
@@ -79,9 +88,14 @@ class ControlThread(threading.Thread):
         for message, status, _ in self._link.receive():
             if isinstance(message, RobotState):
                 target = self.loop.on_state(message, status, now())
-                self._link.send(local_link.encode(target), local_link.GUARD_SOCKET)
+                if target is not None:
+                    self._link.send(local_link.encode(target), local_link.GUARD_SOCKET)
                 self.states += 1
                 self.snapshot = (message, status)
+                self.heard = now()
+            elif isinstance(message, GuardStatus) and self.snapshot is not None:  # the robot is silent, the guard not
+                self.snapshot = (self.snapshot[0], message)
+                self.heard = now()
 
     def stop(self) -> None:
         """Ends the thread and closes its socket."""
@@ -108,11 +122,26 @@ class PolicyNode(Node):
         self._folder = folder
         self._counts = (0, 0, now())
         self._rates = (0.0, 0.0)
+        self._published = self._awake_at = now()
+        self._states_published = 0
         self._said: tuple | None = None
         """Mode, faults and latch as last published; a change is published at once."""
         self.control = ControlThread(PolicyLoop(runner, self._mux.command), folder)
         self._make_topics()
+        self._refuse_a_twin()
         self.get_logger().info(f"policy {policy}: ready")
+
+    def _refuse_a_twin(self) -> None:
+        """Two nodes of one name would both obey one request: a simulation's could make a real robot walk."""
+        end = now() + _DISCOVERY
+        while now() < end:
+            time.sleep(0.05)
+            names = self.get_node_names_and_namespaces()
+            if names.count((self.get_name(), self.get_namespace())) > 1:
+                raise DbpError(
+                    f"another {self.get_fully_qualified_name()} is running in this ROS domain: "
+                    "end it, or separate them by ROS_DOMAIN_ID or a namespace"
+                )
 
     def _make_topics(self) -> None:
         self._joint_states = self.create_publisher(JointState, "joint_states", qos_profile_sensor_data)
@@ -140,6 +169,9 @@ class PolicyNode(Node):
             self._mux.update("teleop", wanted, now())
 
     def _ask(self, request: Request, answer: Trigger.Response) -> Trigger.Response:
+        if now() < self._awake_at + STALL and request != Request.ESTOP:
+            answer.message = "refused: this node was stopped while the request waited; ask again"
+            return answer
         try:
             status = ask_guard(self._folder, request)
             answer.success, answer.message = not status.refusal, status.refusal or status.mode.name.lower()
@@ -150,17 +182,30 @@ class PolicyNode(Node):
     def _publish(self) -> None:
         if self.control.error is not None:
             raise DbpError(f"control loop: {self.control.error}") from self.control.error
+        if now() - self._published > STALL:
+            self._awake_at = now()
+        self._published = now()
         if self.control.snapshot is None:
             return
         state, status = self.control.snapshot
+        if self.control.states != self._states_published:
+            self._states_published = self.control.states
+            self._publish_sensors(state)
+        said = (self._mode_name(status), status.faults, status.latched)
+        if said != self._said:
+            self._said = said
+            self._mode.publish(String(data=said[0]))
+            self._publish_diagnostics(state, status)
+
+    def _publish_sensors(self, state: RobotState) -> None:
         stamp = self.get_clock().now().to_msg()
         self._joint_states.publish(ros_messages.joint_state(state, stamp))
         self._imu.publish(ros_messages.imu(state, stamp))
         self._odom.publish(ros_messages.odometry(self.control.loop.estimate, stamp))
-        if (status.mode, status.faults, status.latched) != self._said:
-            self._said = (status.mode, status.faults, status.latched)
-            self._mode.publish(String(data=status.mode.name.lower()))
-            self._publish_diagnostics(state, status)
+
+    def _mode_name(self, status: GuardStatus) -> str:
+        """The guard's mode, or that the guard says nothing."""
+        return status.mode.name.lower() if now() - self.control.heard < GUARD_TIMEOUT else "guard_silent"
 
     def _diagnose(self) -> None:
         if self.control.snapshot is None:
@@ -174,7 +219,7 @@ class PolicyNode(Node):
     def _publish_diagnostics(self, state: RobotState, status: GuardStatus) -> None:
         loop = self.control.loop
         values = {
-            "mode": status.mode.name.lower(),
+            "mode": self._mode_name(status),
             "in_control": status.in_control,
             "latched": status.latched,
             "faults": ",".join(status.faults),
@@ -182,6 +227,7 @@ class PolicyNode(Node):
             "lowstate_hz": round(self._rates[0], 1),
             "policy_hz": round(self._rates[1], 1),
             "policy_ticks": loop.ticks,
+            "policy_problem": loop.problem,
             "late_ticks": loop.late_ticks,
             "guard_overruns": status.overruns,
             "command": " ".join(f"{v:.3f}" for v in loop.command),
@@ -191,7 +237,10 @@ class PolicyNode(Node):
             "motor_temperature_max": state.temperature_sdk.max(),
         }
         name = f"{self.get_fully_qualified_name()}: guard"
-        message = DiagnosticArray(status=[ros_messages.diagnostic(name, status, values)])
+        row = ros_messages.diagnostic(name, status, values)
+        if values["mode"] == "guard_silent":
+            row.level, row.message = DiagnosticStatus.ERROR, "the guard says nothing: has it ended?"
+        message = DiagnosticArray(status=[row])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 
@@ -205,16 +254,19 @@ def main() -> int:
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
-        node = PolicyNode()
+        node = None
         try:
+            node = PolicyNode()
+            prepare_realtime(_PRIORITY - 10, collect_garbage=True)  # callbacks hold the interpreter the loop needs
             node.control.start()
             executor = SingleThreadedExecutor()
             executor.add_node(node)
             while not stopping.is_set():
                 executor.spin_once(timeout_sec=0.1)
         finally:
-            node.control.stop()
-            node.destroy_node()
+            if node is not None:
+                node.control.stop()
+                node.destroy_node()
             rclpy.shutdown()
         return 0
 

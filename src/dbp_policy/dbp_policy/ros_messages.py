@@ -71,11 +71,12 @@ def joy_velocity(joy: Joy, maximum: np.ndarray) -> np.ndarray | None:
 
 def diagnostic(name: str, status: GuardStatus, values: dict[str, object]) -> DiagnosticStatus:
     """One row of /diagnostics: level by the gravest fault, its text, and values."""
-    severity = worst(status.faults)
+    names = [name for name in status.faults if name in FAULTS]  # a cut datagram may end in half a name
+    severity = worst(names)
     level = DiagnosticStatus.ERROR if severity >= Severity.SETTLE or status.latched else DiagnosticStatus.OK
     if severity in (Severity.WARN, Severity.ZERO):
         level = DiagnosticStatus.WARN
-    text = "; ".join(f"{fault}: {FAULTS[fault].message}" for fault in status.faults) or status.mode.name.lower()
+    text = "; ".join(f"{fault}: {FAULTS[fault].message}" for fault in names) or status.mode.name.lower()
     pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
     return DiagnosticStatus(level=level, name=name, message=text, hardware_id="go2", values=pairs)
 

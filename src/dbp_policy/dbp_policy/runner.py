@@ -92,13 +92,21 @@ class Runner:
         )
 
 
+def _golden_array(golden: dict, name: str) -> np.ndarray:
+    try:
+        return np.asarray(golden.get(name, ()), dtype=float)
+    except (TypeError, ValueError):
+        raise DbpError(f"golden vectors: expected {name} to be rows of numbers of equal length") from None
+
+
 def run_golden(runner: Runner, golden: dict) -> np.ndarray:
     """Plays the golden inputs from reset; the targets, shape (T, 12) [rad]."""
-    inputs = {}
+    inputs = {name: _golden_array(golden, name) for name in GOLDEN_INPUTS}
+    steps = len(inputs["q_sdk"])
     for name, size in GOLDEN_INPUTS.items():
-        inputs[name] = np.asarray(golden.get(name, ()), dtype=float)
-        if inputs[name].ndim != 2 or inputs[name].shape[1] != size or not len(inputs[name]):
-            raise DbpError(f"golden vectors: expected {name} of shape (T, {size}), got {inputs[name].shape}")
+        if inputs[name].shape != (steps, size) or not steps:
+            expected = f"{name} of shape ({steps or 'T'}, {size})"
+            raise DbpError(f"golden vectors: expected {expected}, got {inputs[name].shape}")
     runner.reset()
     targets = []
     for q, dq, quat, gyro, command, velocity in zip(*inputs.values(), strict=True):
@@ -116,7 +124,7 @@ def check_golden(runner: Runner, tolerance: float = 1e-4) -> None:
             gains or weights are not those it was exported with.
     """
     golden = runner.contract.golden
-    expected = np.asarray(golden.get(GOLDEN_OUTPUT, ()), dtype=float)
+    expected = _golden_array(golden, GOLDEN_OUTPUT)
     found = run_golden(runner, golden)
     if expected.shape != found.shape:
         raise DbpError(f"golden vectors: expected targets of shape {found.shape}, got {expected.shape}")

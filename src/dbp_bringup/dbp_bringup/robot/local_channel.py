@@ -7,12 +7,11 @@ the remote's buttons on `robot.sock`.
 from __future__ import annotations
 
 import json
-import os
-import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dbp_bringup.robot.physics import Truth
+from dbp_policy.local_socket import LocalSocket
 from dbp_policy.unitree.remote import Remote
 
 TRUTH_SOCKET, ROBOT_SOCKET = "truth.sock", "robot.sock"
@@ -49,26 +48,23 @@ class TruthSample:
 
 
 class Channel:
-    """A non-blocking Unix datagram socket that speaks JSON objects.
+    """JSON objects over a local socket.
 
     Args:
         folder: Folder of the stack's sockets.
         name: Name to bind, or None to only send.
+
+    Raises:
+        DbpError: The name has an owner.
     """
 
     def __init__(self, folder: Path, name: str | None = None) -> None:
-        self._folder = folder
-        self._path = folder / name if name else None
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        if self._path:
-            self._path.unlink(missing_ok=True)
-            self._socket.bind(os.fspath(self._path))
+        self._socket = LocalSocket(folder, name)
 
     def send(self, message: dict, to: str) -> bool:
-        """Sends to a bound channel of the folder; False if nobody listens."""
+        """Sends to a bound channel of the folder; False if nobody takes it."""
         try:
-            self._socket.sendto(json.dumps(message).encode(), os.fspath(self._folder / to))
+            self._socket.send(json.dumps(message).encode(), to)
         except OSError:
             return False
         return True
@@ -76,23 +72,18 @@ class Channel:
     def receive(self) -> list[dict]:
         """The objects waiting, oldest first; anything else is dropped."""
         messages = []
-        while True:
-            try:
-                data = self._socket.recv(4096)
-            except BlockingIOError:
-                return messages
+        for data, _ in self._socket.receive():
             try:
                 message = json.loads(data)
             except ValueError:
                 continue
             if isinstance(message, dict):
                 messages.append(message)
+        return messages
 
     def close(self) -> None:
-        """Closes the socket and removes its file."""
+        """Gives the name up."""
         self._socket.close()
-        if self._path:
-            self._path.unlink(missing_ok=True)
 
 
 def send_truth(channel: Channel, truth: Truth, stamp: float) -> None:

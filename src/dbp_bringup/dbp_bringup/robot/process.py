@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,12 +18,14 @@ from dbp_bringup.robot.simulated_go2 import LOWSTATE_PERIOD_MS, SimulatedGo2
 from dbp_policy import paths
 from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now, prepare_realtime
-from dbp_policy.errors import run_main
+from dbp_policy.errors import DbpError, run_main
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import motion_switcher_server
 
 _PRIORITY = 40
+_DISCOVERY = 0.5
+"""What DDS needs to find others on this host [s]."""
 _TRUTH_EVERY = 5
 """Lowstates per sample of ground truth: 100 Hz."""
 
@@ -82,6 +85,10 @@ class RobotProcess:
         self._viewer = None if args.headless else picture.open_viewer(physics.model, physics.data)
         participant = Participant(args.network_interface, args.domain)
         self._commands = participant.reader(wire.LOWCMD_TOPIC)
+        others = participant.reader(wire.LOWSTATE_TOPIC)
+        time.sleep(_DISCOVERY)
+        if others.matched:
+            raise DbpError(f"expected no other robot on DDS domain {args.domain}, found one: --domain separates them")
         self._states = participant.writer(wire.LOWSTATE_TOPIC)
         self._switcher = motion_switcher_server(participant, self._robot.sport)
         self._channel = local_channel.Channel(args.runtime_dir, local_channel.ROBOT_SOCKET)

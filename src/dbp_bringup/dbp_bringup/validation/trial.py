@@ -12,6 +12,7 @@ from dbp_bringup.report import FALLEN_UP_Z
 from dbp_bringup.robot.physics import PhysicsOptions, Truth
 from dbp_bringup.validation.battery import PUSH_TIMES, Scenario
 from dbp_policy import go2
+from dbp_policy.errors import DbpError
 from dbp_policy.rotations import rotation_matrix
 from dbp_policy.runner import Runner
 from dbp_policy.types import Mode
@@ -71,12 +72,16 @@ def run_trial(runner: Runner, scenario: Scenario) -> Outcome:
     )
     lockstep = Lockstep(runner, options, estimate=False)
     walk = _Walk(runner, scenario)
-    walked = lockstep.stand_up() and lockstep.start()
-    if walked:
-        lockstep.run_while(walk.goes_on, scenario.walk_seconds)
-    else:
-        walk.note_faults(lockstep)
-    sat_down = not walk.fell and lockstep.sit_down()
+    walked = sat_down = False
+    try:
+        walked = lockstep.stand_up() and lockstep.start()
+        if walked:
+            lockstep.run_while(walk.goes_on, scenario.walk_seconds)
+        else:
+            walk.note_faults(lockstep)
+        sat_down = not walk.fell and lockstep.sit_down()
+    except DbpError:  # the simulation itself broke under what the policy did
+        walk.fell = True
     walk.note_faults(lockstep)
     return Outcome(
         scenario=scenario,

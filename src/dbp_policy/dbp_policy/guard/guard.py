@@ -57,6 +57,8 @@ class GuardOutput:
     status: GuardStatus
     state: RobotState | None
     """The newest lowstate if one came in this step."""
+    refusals: tuple[str, ...] = ()
+    """Why each request of this step was refused, in their order; empty for the granted ones."""
 
 
 class Guard:
@@ -104,12 +106,13 @@ class Guard:
             policy_gone: Nobody was there to take the last lowstate passed on.
         """
         faults = self._watch(states, targets, corrupt, policy_gone, now)
-        self._react(faults, requests, now)
+        refusals = self._react(faults, requests, now)
         command = self._checked_command(faults, now)
         status = self._status(faults)
         newest = self._senses.state
         fresh = newest is not None and any(state is newest for state in states)
-        return GuardOutput(command if self._modes.in_control else None, status, newest if fresh else None)
+        state = newest if fresh else None
+        return GuardOutput(command if self._modes.in_control else None, status, state, refusals)
 
     def stop(self, now: float) -> None:
         """Damps and latches, as an e-stop; the process calls it before it ends."""
@@ -154,23 +157,27 @@ class Guard:
         self._now = now
         return faults
 
-    def _react(self, faults: list[str], requests: Sequence[OperatorRequest], now: float) -> None:
-        """Lets the mode machine react to faults, then answers requests, e-stops first."""
+    def _react(self, faults: list[str], requests: Sequence[OperatorRequest], now: float) -> tuple[str, ...]:
+        """Lets the mode machine react to faults, then answers requests, e-stops first; the refusals."""
         conditions = self._conditions(faults, now)
         mode, latched = self.mode, self._modes.latched
         self._change_mode(lambda: self._modes.update(conditions), now)
         if "estop" in faults:
-            self._change_mode(self._modes.stop, now)
+            self._change_mode(self._modes.emergency_stop, now)
         if self._modes.latched and not latched or self.mode != mode and conditions.faults:
             self._cause = (*self._cause, *conditions.faults)
-        for request in sorted(requests, key=lambda r: r.request != Request.ESTOP):
-            self._answer(request, conditions, now)
+        refusals = [""] * len(requests)
+        for i in sorted(range(len(requests)), key=lambda i: requests[i].request != Request.ESTOP):
+            self._answer(requests[i], conditions, now)
+            refusals[i] = self._refusal
+        return tuple(refusals)
 
     def _answer(self, asked: OperatorRequest, conditions: Conditions, now: float) -> None:
         self._requests_seen += 1
         name = asked.request.name.lower()
         if asked.request == Request.ESTOP:
-            self.stop(now)
+            self._change_mode(self._modes.emergency_stop, now)
+            self._cause = ("estop",)
             self._refusal = ""
         elif not 0.0 <= now - asked.stamp + self._period <= REQUEST_MAX_AGE:
             age = f"{now - asked.stamp:.1f} s ago"

@@ -35,7 +35,7 @@ class ModeMachine:
         self.mode = Mode.DAMPING
         self.latched = False
         self.in_control = False
-        """Turns true with the first granted request to stand up and stays so: from then on the guard always streams."""
+        """Turns true with the first granted request to stand up, or e-stop: from then on the guard always streams."""
 
     def update(self, conditions: Conditions) -> None:
         """Reacts to faults and to the end of motions; faults come before anything else."""
@@ -57,10 +57,15 @@ class ModeMachine:
         """Damping, latched, from any mode."""
         self.mode, self.latched = Mode.DAMPING, True
 
+    def emergency_stop(self) -> None:
+        """Damping, latched, also where the guard was not in control: a robot may hold a dead controller's command."""
+        self.stop()
+        self.in_control = True
+
     def request(self, request: Request, conditions: Conditions) -> str:
         """Grants or refuses a request; returns the reason of a refusal, empty if granted."""
         if request == Request.ESTOP:
-            self.stop()
+            self.emergency_stop()
             return ""
         if conditions.severity >= Severity.SETTLE:
             return f"{request.name.lower()} refused: {', '.join(conditions.faults)} present"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
 
 from dbp_policy import go2, local_link, paths
 from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now, prepare_realtime
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.guard.checks.lowstate import is_lying
-from dbp_policy.guard.guard import Guard
+from dbp_policy.guard.guard import REST_SPEED, Guard
 from dbp_policy.types import JointTarget, Mode, OperatorRequest, Request, RobotState, damping_command
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
@@ -21,6 +23,9 @@ from dbp_policy.unitree.motion_switcher import MotionSwitcherClient
 
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
 _PRIORITY = 60
+_STATUS_PERIOD = 0.05
+_LYING_TIME = 1.0
+"""How long the robot has to lie still before its sport mode is released [s]: released earlier it drops the rest."""
 _SIT_DOWN_TIMEOUT = 3.0
 _SHUTDOWN_DAMPING = 1.0
 """How long damping is streamed before the process ends [s]; a fold from standing takes less."""
@@ -35,7 +40,7 @@ class Args:
     domain: int = network.SIMULATION_DOMAIN
     """DDS domain: 0 is the real robot, anything else a simulated one."""
     release_sport_mode: bool = True
-    """Release the robot's own motion service before taking control; refused unless the robot lies down."""
+    """Release the robot's own motion service before taking control, once the robot lies still."""
     runtime_dir: Path = field(default_factory=paths.runtime_dir)
     """Folder of the local sockets."""
 
@@ -55,10 +60,12 @@ class GuardProcess:
         self._link = local_link.Link(args.runtime_dir, local_link.GUARD_SOCKET)
         self._participant = Participant(args.network_interface, args.domain)
         self._reader = self._participant.reader(wire.LOWSTATE_TOPIC)
+        self._rivals = self._participant.reader(wire.LOWCMD_TOPIC)
         self._writer = self._participant.writer(wire.LOWCMD_TOPIC)
         self._stopping = threading.Event()
         self._bad_lowstates = 0
         self._policy_gone = False
+        self._told = now()
 
     def stop(self, *_) -> None:
         """Asks the loop to end; safe to call from a signal handler."""
@@ -71,21 +78,34 @@ class GuardProcess:
             False if asked to stop before that.
 
         Raises:
-            DbpError: A sport mode is active and `release` is not set.
+            DbpError: A sport mode is active and `release` is not set, or somebody else writes rt/lowcmd.
         """
         client = MotionSwitcherClient(self._participant)
-        begin, told = now(), False
+        begin, told = now(), ""
         state: RobotState | None = None
+        moved = now()
         while not self._stopping.wait(0.02):
             state = next(reversed(self._states()), state)
-            if state is not None and self._released(client, release, is_lying(state)):
+            if state is None or not (is_lying(state) and (np.abs(state.dq_sdk) < REST_SPEED).all()):
+                moved = now()
+            lying = now() - moved > _LYING_TIME
+            if state is not None and self._released(client, release, lying):
+                if self._rivals.matched > 1:
+                    raise DbpError("expected to be the only writer of rt/lowcmd, found another: end that first")
                 return True
-            if not told and now() - begin > 3.0:
-                told = True
-                missing = "the motion_switcher service" if state else wire.LOWSTATE_TOPIC
-                missing += f" ({self._bad_lowstates} came with a wrong length or CRC)" if self._bad_lowstates else ""
-                print(f"guard: waiting for {missing} (is the robot on, and the interface the right one?)", flush=True)
+            waiting = self._awaited(state, client, lying)
+            if waiting != told and now() - begin > 3.0:
+                told = waiting
+                print(f"guard: waiting for {waiting}", flush=True)
         return False
+
+    def _awaited(self, state: RobotState | None, client: MotionSwitcherClient, lying: bool) -> str:
+        if state is None:
+            bad = f" ({self._bad_lowstates} came with a wrong length or CRC)" if self._bad_lowstates else ""
+            return f"rt/lowstate{bad} (is the robot on, and the interface the right one?)"
+        if client.mode and not lying:
+            return f"the robot to lie still: its sport mode {client.mode!r} is released only then"
+        return "the motion_switcher service"
 
     def _released(self, client: MotionSwitcherClient, release: bool, lying: bool) -> bool:
         if not release:
@@ -140,8 +160,15 @@ class GuardProcess:
         if output.state is not None:
             sent = self._link.send(local_link.encode(output.state, output.status), local_link.POLICY_SOCKET)
             self._policy_gone = sent == local_link.Delivery.REFUSED
-        for asker in askers:
-            self._link.send(local_link.encode(output.status), asker)
+            self._told = now()
+        elif now() - self._told > _STATUS_PERIOD:  # the robot is silent; what the guard does about it is told
+            self._link.send(local_link.encode(output.status), local_link.POLICY_SOCKET)
+            self._told = now()
+        for asker, refusal in zip(askers, output.refusals[len(requests_of_its_own) :], strict=True):
+            if asker is not None:  # an asker without an address cannot be answered
+                self._link.send(local_link.encode(replace(output.status, refusal=refusal)), asker)
+        if "lowstate_restarted" in output.status.faults:
+            raise DbpError("the robot has restarted, and its own motion service with it: start this stack anew")
 
     def _states(self) -> list[RobotState]:
         states = []

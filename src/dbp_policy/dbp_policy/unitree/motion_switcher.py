@@ -24,10 +24,6 @@ MODE_NAMES = ("normal", "ai", "advanced", "mcf")
 
 ERROR_ALREADY_IN_MODE = 7004
 
-SPORT_SERVICE = "sport"
-STAND_DOWN = 1005
-"""Api id of the sport service (unitree_sdk2_python, unitree_sdk2py/go2/sport/sport_api.py)."""
-
 
 class SportModeService:
     """Which sport mode is active: the state behind a simulated robot's service. Pure.
@@ -77,7 +73,6 @@ class MotionSwitcherClient:
 
     def __init__(self, participant: Participant, retry_s: float = 0.5) -> None:
         self._rpc = rpc.RpcClient(participant, SERVICE)
-        self._sport = rpc.RpcClient(participant, SPORT_SERVICE)
         self._retry_s = retry_s
         self._ask_at = float("-inf")
         self.mode: str | None = None
@@ -119,11 +114,12 @@ class MotionSwitcherClient:
         return self.mode
 
     def step_release(self, now: float, lying: bool) -> bool:
-        """Goes one step towards a robot without sport mode: lie down, release, check; each until it has happened.
+        """Goes one step towards a robot without sport mode: release and check, each until it has happened.
 
         Args:
             now: Monotonic time [s]; call it again and again, at any rate.
-            lying: The robot lies. Only then is its own control taken away: released while it stands, it falls.
+            lying: The robot lies still. Only then is its own control taken away: released while it stands, it falls.
+                To lay it down is its operator's business.
 
         Returns:
             No sport mode is active any more.
@@ -135,12 +131,8 @@ class MotionSwitcherClient:
             self.mode = None  # whatever the answer, ask what is active now
         if not self.mode:
             return self.step_check(now) == ""
-        if now >= self._ask_at:
-            # One request at a time: a robot's reader may hold no more than the newest.
-            if lying:
-                self.release()
-            else:
-                self._sport.send(STAND_DOWN, {}, reply=False)
+        if lying and now >= self._ask_at:
+            self.release()
             self._ask_at = now + self._retry_s
         return False
 
