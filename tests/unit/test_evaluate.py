@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from dbp_training.evaluate import evaluate, fixed_commands
+from dbp_training.evaluate import evaluate
 from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig, Randomisation
 
 torch.set_num_threads(1)
@@ -18,7 +18,7 @@ def _give_way(observation: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_commands_are_always_the_same_and_span_the_range():
-    commands, again = fixed_commands((0.6, 0.6, 1.0)), fixed_commands((0.6, 0.6, 1.0))
+    commands, again = TASK.evaluation_commands(), TASK.evaluation_commands()
     assert torch.equal(commands, again) and commands.shape == (64, 3)
     assert commands[0].tolist() == [0.0, 0.0, 0.0]
     top = torch.tensor([0.6, 0.6, 1.0])
@@ -27,7 +27,7 @@ def test_the_commands_are_always_the_same_and_span_the_range():
 
 
 def test_a_policy_that_gives_way_does_not_survive_and_is_scored_all_the_same():
-    result = evaluate(TASK, _give_way, fixed_commands((0.6, 0.6, 1.0), 16))
+    result = evaluate(TASK, _give_way, TASK.evaluation_commands(16))
     assert result["survival"] == 0.0
     assert not any(math.isinf(value) for value in result.values())
 
@@ -44,7 +44,7 @@ def test_standing_still_has_the_error_of_the_commanded_speed():
 
 
 def test_two_evaluations_agree_whatever_was_drawn_between():
-    commands = fixed_commands((0.6, 0.6, 1.0), 8)
+    commands = TASK.evaluation_commands(8)
     first = evaluate(TASK, _give_way, commands)
     torch.randn(100)
     second = evaluate(TASK, _give_way, commands)

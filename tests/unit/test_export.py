@@ -15,13 +15,13 @@ from dbp_policy.types import RobotState
 from dbp_training.algorithms import dmo
 from dbp_training.export import card, export, export_actor, golden_inputs, make_contract
 from dbp_training.networks import Actor
-from dbp_training.run_folder import RunConfig, RunFolder, from_dict
+from dbp_training.run_folder import RunConfig, RunFolder
 from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig, full_randomisation
 
 torch.set_num_threads(1)
 CONFIG = RunConfig(
     task="go2_walk",
-    algorithm=dmo(),
+    algorithm=dmo("go2_walk"),
     task_config=Go2WalkConfig(randomisation=full_randomisation()),
     seed=7,
     threads=1,
@@ -69,7 +69,7 @@ def test_the_runtime_loads_it_and_finds_the_whole_contract(exported):
     for name in set(expected.__dataclass_fields__) - {"golden", "provenance"}:
         assert getattr(contract, name) == getattr(expected, name), name
     assert len(contract.golden["q_sdk"]) == 16
-    assert from_dict(RunConfig, contract.provenance["config"]) == CONFIG
+    assert RunConfig.from_dict(contract.provenance["config"]) == CONFIG
     assert contract.provenance["evaluation"] == {"survival": 1.0}
 
 

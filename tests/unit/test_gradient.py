@@ -12,8 +12,8 @@ import torch
 from dbp_policy.errors import DbpError
 from dbp_training.dynamics import DynamicsConfig
 from dbp_training.env import Env, Memory, Transition
-from dbp_training.first_order import FirstOrderConfig, FirstOrderTrainer, window_returns
-from dbp_training.gradient import Decoupled, carry, swap
+from dbp_training.first_order import FirstOrderConfig, FirstOrderTrainer
+from dbp_training.gradient import Analytic, Decoupled, GradientSource, Imagined, carry, swap
 from dbp_training.tasks.go2_walk import Go2Walk
 
 torch.set_num_threads(1)
@@ -40,23 +40,31 @@ def test_carry_takes_the_new_start_and_cuts_the_graph_where_done():
     assert reached.grad.flatten().tolist() == [2.0, 0.0]
 
 
-# A linear system in place of the environment and the model: s' = A s + B a, learned exactly ---------------------------
+# A linear system in place of the environment: s' = A s + B a; the learned model is another one, so that it matters at
+# which states a source takes which system's derivative ---------------------------------------------------------------
 
-A = torch.tensor([[0.9, 0.2], [-0.1, 0.8]])
-B = torch.tensor([[0.5], [1.0]])
+A, B = torch.tensor([[0.9, 0.2], [-0.1, 0.8]]), torch.tensor([[0.5], [1.0]])
+MODEL_A, MODEL_B = torch.tensor([[0.8, 0.3], [0.0, 0.7]]), torch.tensor([[0.7], [0.9]])
+GAIN = np.array([[-0.3, 0.1]])
 
 
 class LinearTask:
-    """Reward -|s'|², actor input = state; ends where told."""
+    """Reward -|s'|² - a²/10, actor input = state; ends where told."""
 
-    state_size, action_size, observation_size = 2, 1, 2
+    name, state_size, action_size, observation_size = "linear", 2, 1, 2
     observation_noise = torch.zeros(2)
+
+    def dynamics(self, state, action):
+        return state @ A.T + action @ B.T
 
     def observe(self, state, memory):
         return state
 
     def reward(self, reached, action, memory):
-        return -(reached**2).sum(-1)
+        return -(reached**2).sum(-1) - 0.1 * (action**2).sum(-1)
+
+    def terminated(self, reached):
+        return torch.zeros(len(reached), dtype=torch.bool)
 
     def metrics(self, reached, memory):
         return {}
@@ -75,93 +83,130 @@ class LinearEnv:
     def observe(self, state, memory):
         return state
 
+    @torch.no_grad()
     def step(self, action):
-        with torch.no_grad():
-            reached = self.state @ A.T + action @ B.T
-            ends = torch.tensor([False, self.count == self.end_at])
-            self.count += 1
-            self.state = torch.where(ends[:, None], self.RESTART, reached)
-            keep = (~ends[:, None]).float()
-            self.memory = Memory(action.detach() * keep, self.memory.last_action * keep, *self._rest())
-            terminated, truncated = (NONE, ends) if self.truncates else (ends, NONE)
-            reward = self.task.reward(reached, action, self.memory)
-        return Transition(reached, reward, terminated, truncated, ~NONE, self.state, self.memory)
-
-    def _rest(self):
-        return self.memory.command, self.memory.phase
+        reached = self.task.dynamics(self.state, action)
+        ends = torch.tensor([False, self.count == self.end_at])
+        self.count += 1
+        self.state = torch.where(ends[:, None], self.RESTART, reached)
+        keep, rest = (~ends[:, None]).float(), (self.memory.command, self.memory.phase)
+        reached_memory = Memory(action, self.memory.last_action, *rest)
+        self.memory = Memory(action * keep, self.memory.last_action * keep, *rest)
+        terminated, truncated = (NONE, ends) if self.truncates else (ends, NONE)
+        reward = self.task.reward(reached, action, self.memory)
+        return Transition(reached, reached_memory, reward, terminated, truncated, ~NONE, self.state, self.memory)
 
 
-class ExactModel:
-    """A gradient source whose model is the true linear system."""
+def _learned(kind: type, a: torch.Tensor = MODEL_A, b: torch.Tensor = MODEL_B) -> GradientSource:
+    """A source whose model is one linear layer that computes s' = a s + b u."""
+    source = kind(DynamicsConfig(hidden=(), capacity=100), 2, 1)
+    layer, model = source.model.mlp[0], source.model
+    with torch.no_grad():
+        model.state_normaliser.var.fill_(1.0 - 1e-5)
+        model.target_normaliser.var.fill_(1.0 - 1e-5)
+        layer.weight.zero_()
+        layer.bias.zero_()
+        layer.weight[:2, :2], layer.weight[:2, 3:] = a - torch.eye(2), b
+    model.update_normalisers = lambda state, reached: None
+    return source
 
-    def step(self, env, state, memory, action):
-        t = env.step(action)
-        return swap(t.reached, state @ A.T + action @ B.T), t
 
-
-def _linear_actor(trainer: FirstOrderTrainer, gain: torch.Tensor) -> None:
+def _window(env: LinearEnv, source: GradientSource, horizon: int, **config) -> tuple[torch.Tensor, torch.Tensor]:
+    """The gradient of the sum of all returns with respect to the actor's gain, and the states reached."""
+    settings = FirstOrderConfig(num_envs=2, horizon=horizon, hidden=(4,), discount=1.0, exploration=0.0, **config)
+    trainer = FirstOrderTrainer(env, source, settings, seed=0)
+    gain = torch.tensor(GAIN, dtype=torch.float32, requires_grad=True)
     trainer.actor = lambda observation, noise=0.0: observation @ gain.T
+    window = trainer.roll(source)
+    _, loss = trainer._objective(window)
+    return -2 * horizon * torch.autograd.grad(loss, gain)[0][0], window.reached.detach()
 
 
-def _window_gradient(env: LinearEnv, horizon: int, discount: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
-    trainer = FirstOrderTrainer(env, ExactModel(), FirstOrderConfig(num_envs=2, horizon=horizon, hidden=(4,)), seed=0)
-    gain = torch.tensor([[-0.3, 0.1]], requires_grad=True)
-    _linear_actor(trainer, gain)
-    window = trainer.roll()
-    reward = env.task.reward(window.reached, window.action, window.memory)
-    returns = window_returns(reward, window.terminated, window.truncated, discount)
-    return torch.autograd.grad(returns.sum(), gain)[0], window.reached.detach()
-
-
-def _hand_chained(start: np.ndarray, steps: int) -> np.ndarray:
-    """d(sum of rewards)/d(gain) of one environment by the chain rule in closed form, in float64."""
-    a, b, k = A.double().numpy(), B.double().numpy(), np.array([[-0.3, 0.1]])
-    s, ds = start.astype(float), np.zeros((2, 2))  # ds[i, j] = d s_i / d k_j
+def _hand_chained(start: list[float], steps: int, real=(A, B), slope=(A, B)) -> np.ndarray:
+    """d(sum of rewards)/d(gain) of one environment by the chain rule: states of `real`, slopes of `slope`."""
+    (a, b), (da_ds, da_du) = ([part.double().numpy() for part in system] for system in (real, slope))
+    s, ds = np.array(start), np.zeros((2, 2))  # ds[i, j] = d s_i / d k_j
     total = np.zeros(2)
     for _ in range(steps):
-        da = s + (k @ ds)[0]  # a = k s:  da/dk_j = s_j + k ds/dk_j
-        s, ds = a @ s + b[:, 0] * (k @ s), a @ ds + np.outer(b[:, 0], da)
-        total += -2.0 * s @ ds
+        u, du = GAIN @ s, s + (GAIN @ ds)[0]  # u = k s:  du/dk_j = s_j + k ds/dk_j
+        s, ds = a @ s + b @ u, da_ds @ ds + np.outer(da_du[:, 0], du)
+        total += -2.0 * s @ ds - 0.2 * u * du
     return total
 
 
-def test_a_windows_gradient_is_the_chain_of_jacobians_on_a_linear_system():
-    gradient, _ = _window_gradient(LinearEnv(), horizon=6)
-    expected = _hand_chained(np.array([1.0, 2.0]), 6) + _hand_chained(np.array([0.5, -1.0]), 6)
-    np.testing.assert_allclose(gradient[0].numpy(), expected, rtol=1e-4)
+MODEL = (MODEL_A, MODEL_B)
+SOURCES = {
+    "analytic": (Analytic, {}),
+    "decoupled": (lambda: _learned(Decoupled), {"slope": MODEL}),
+    "imagined": (lambda: _learned(Imagined), {"real": MODEL, "slope": MODEL}),
+}
 
 
-def test_no_gradient_crosses_the_end_of_an_episode():
-    for truncates in (False, True):
-        gradient, reached = _window_gradient(LinearEnv(end_at=1, truncates=truncates), horizon=6)
-        expected = _hand_chained(np.array([1.0, 2.0]), 6)
-        expected += _hand_chained(np.array([0.5, -1.0]), 2) + _hand_chained(np.array([3.0, -1.0]), 4)
-        np.testing.assert_allclose(gradient[0].numpy(), expected, rtol=1e-4)
-        assert not torch.equal(reached[1, 1], LinearEnv.RESTART)  # what was reached, not what it was reset to
+@pytest.mark.parametrize("source, systems", SOURCES.values(), ids=SOURCES)
+def test_a_windows_gradient_is_the_chain_of_jacobians(source, systems):
+    gradient, _ = _window(LinearEnv(), source(), horizon=6)
+    expected = _hand_chained([1.0, 2.0], 6, **systems) + _hand_chained([0.5, -1.0], 6, **systems)
+    np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-4)
 
 
-# Returns by hand -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("truncates", [False, True])
+@pytest.mark.parametrize("source, systems", SOURCES.values(), ids=SOURCES)
+def test_no_gradient_crosses_the_end_of_an_episode(source, systems, truncates):
+    gradient, reached = _window(LinearEnv(end_at=1, truncates=truncates), source(), horizon=6)
+    expected = _hand_chained([1.0, 2.0], 6, **systems)
+    expected += _hand_chained([0.5, -1.0], 2, **systems) + _hand_chained([3.0, -1.0], 4, **systems)
+    np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-4)
+    assert not torch.equal(reached[1, 1], LinearEnv.RESTART)  # what was reached, not what it was reset to
 
 
-def _returns(terminated: list[int], truncated: list[int], value: list[float] | None = None) -> float:
-    """Of one environment with rewards 1, 2, 3, 4 and discount 0.5."""
-    column = [torch.tensor(x)[:, None] for x in ([1.0, 2.0, 3.0, 4.0], terminated, truncated)]
-    value = None if value is None else torch.tensor(value)[:, None]
-    return window_returns(column[0], column[1].bool(), column[2].bool(), 0.5, value).item()
+def test_no_gradient_crosses_the_border_of_segments():
+    gradient, reached = _window(LinearEnv(), Analytic(), horizon=6, segment=2)
+    starts = torch.cat([torch.tensor([[[1.0, 2.0], [0.5, -1.0]]]), reached[[1, 3]]])
+    expected = sum(_hand_chained(start, 2) for start in starts.flatten(0, 1).tolist())
+    np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-4)
 
 
-def test_discounting_starts_anew_with_each_episode():
-    assert _returns([0, 0, 0, 0], [0, 0, 0, 0]) == 1 + 2 / 2 + 3 / 4 + 4 / 8
-    assert _returns([0, 1, 0, 0], [0, 0, 0, 0]) == (1 + 2 / 2) + (3 + 4 / 2)
-    assert _returns([0, 0, 0, 0], [0, 1, 0, 0]) == (1 + 2 / 2) + (3 + 4 / 2)
+def test_the_states_are_the_simulators_for_two_sources_and_the_models_for_the_third():
+    states = {name: _window(LinearEnv(), source(), horizon=5)[1] for name, (source, _) in SOURCES.items()}
+    assert torch.equal(states["analytic"], states["decoupled"])
+    assert not torch.allclose(states["analytic"], states["imagined"])
+    s = torch.tensor([1.0, 2.0])
+    for k in range(5):
+        s = MODEL_A @ s + MODEL_B[:, 0] * (torch.tensor(GAIN[0], dtype=torch.float32) @ s)
+        torch.testing.assert_close(states["imagined"][k, 0], s)
 
 
-def test_a_time_limit_goes_on_with_the_value_and_a_failure_does_not():
-    value = [10.0, 20.0, 40.0, 80.0]
-    assert _returns([0, 0, 0, 0], [0, 0, 0, 0], value) == 1 + 2 / 2 + 3 / 4 + 4 / 8 + 80 / 16
-    assert _returns([0, 0, 0, 0], [0, 1, 0, 0], value) == (1 + 2 / 2 + 20 / 4) + (3 + 4 / 2 + 80 / 4)
-    assert _returns([0, 1, 0, 0], [0, 0, 0, 0], value) == (1 + 2 / 2) + (3 + 4 / 2 + 80 / 4)
-    assert _returns([0, 0, 0, 1], [0, 0, 0, 0], value) == 1 + 2 / 2 + 3 / 4 + 4 / 8
+def test_on_a_linear_quadratic_problem_analytic_and_a_perfect_model_give_the_known_gradient():
+    """The policy gradient of finite-horizon LQR, dJ/dK = 2 sum_k (R K + B' P_{k+1} (A + B K)) s_k s_k', where P solves
+    the Lyapunov recursion P_k = (A + B K)' (Q + P_{k+1}) (A + B K) + K' R K (here Q weighs the state reached)."""
+    a, b, q, r = A.double().numpy(), B.double().numpy(), np.eye(2), np.array([[0.1]])
+    closed, steps = a + b @ GAIN, 8
+    cost_to_go = [np.zeros((2, 2))]
+    for _ in range(steps):
+        cost_to_go.append(closed.T @ (q + cost_to_go[-1]) @ closed + GAIN.T @ r @ GAIN)
+    known = np.zeros((1, 2))
+    for start in ([1.0, 2.0], [0.5, -1.0]):
+        s = np.array(start)
+        for k in range(steps):
+            p = q + cost_to_go[steps - 1 - k]
+            known += 2.0 * (r @ GAIN + b.T @ p @ closed) @ np.outer(s, s)
+            s = closed @ s
+    for source in (Analytic(), _learned(Decoupled, A, B), _learned(Imagined, A, B)):
+        gradient, _ = _window(LinearEnv(), source, steps)
+        np.testing.assert_allclose(gradient.numpy(), -known[0], rtol=1e-4)
+
+
+def test_an_imagined_failure_goes_on_from_the_simulator_and_a_real_end_is_no_imagined_failure():
+    env, source = LinearEnv(end_at=0), _learned(Imagined)
+    env.task.terminated = lambda reached: torch.tensor([True, False])
+    state, action = env.state, torch.zeros(2, 1)
+    imagined, t = source.step(env, state, env.memory, action)
+    torch.testing.assert_close(imagined, state @ MODEL_A.T)
+    assert t.terminated.tolist() == [True, False] and t.truncated.tolist() == [False, True]
+    assert torch.equal(t.state, env.state)
+    assert torch.equal(t.reward, env.task.reward(imagined, action, env.memory).detach())
+    kept = source.replay.sample(20, torch.Generator())
+    assert set(map(tuple, kept["reached"].tolist())) == set(map(tuple, (state @ A.T).tolist()))  # real ones alone
 
 
 # The real thing ------------------------------------------------------------------------------------------------------
@@ -181,7 +226,7 @@ def test_the_states_of_a_window_are_the_simulators_bitwise():
     trainer, twin = _small_trainer(), _small_trainer()
     for t in (trainer, twin):
         t.prepare()
-    window = trainer.roll()
+    window = trainer.roll(trainer.source)
     for k in range(len(window.action)):
         t = twin.env.step(window.action[k])
         assert torch.equal(t.reached, window.reached[k].detach())

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -16,26 +17,36 @@ import torch
 from dbp_policy.errors import DbpError
 from dbp_policy.onnx_policy import load_runner
 from dbp_training import train as train_module
-from dbp_training.algorithms import dmo
+from dbp_training.algorithms import ALGORITHMS, Algorithm
 from dbp_training.export import export
 from dbp_training.first_order import FirstOrderTrainer
 from dbp_training.run_folder import RunFolder
-from dbp_training.tasks.go2_walk import Go2WalkConfig
+from dbp_training.tasks.registry import TASKS, TaskEntry
 from dbp_training.train import Train, _checked, train
 
 FIELDS = {"planar_velocity_error", "yaw_rate_error", "survival", "trot_agreement", "env_steps", "minutes"}
 
 
+def _small(make, task: str, randomised: bool) -> Algorithm:
+    full = make(task, randomised)
+    numbers = dict(num_envs=8, horizon=8, hidden=(16,), measure_every=2 * TASKS[task].differentiable)
+    loop = replace(full.first_order, segment=full.first_order.segment and 4, **numbers)
+    model = dict(hidden=(16,), prefill=400, initial_updates=5, updates=1, batch=32)
+    return replace(full, first_order=loop, dynamics=full.dynamics and replace(full.dynamics, **model))
+
+
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     """An algorithm and an evaluation of a few seconds; Ctrl-C as it was before."""
-    small = replace(
-        dmo(),
-        first_order=replace(dmo().first_order, num_envs=8, horizon=8, hidden=(16,)),
-        dynamics=replace(dmo().dynamics, hidden=(16,), prefill=400, initial_updates=5, updates=1, batch=32),
-    )
-    monkeypatch.setattr(train_module, "ALGORITHMS", {"dmo": lambda randomised: small})
-    monkeypatch.setattr(train_module, "Go2WalkConfig", lambda **kw: Go2WalkConfig(episode_s=2.0, **kw))
+    small = {name: partial(_small, make) for name, make in ALGORITHMS.items()}
+    monkeypatch.setattr(train_module, "ALGORITHMS", small)
+    original = TaskEntry.configure
+
+    def short(self: TaskEntry, randomised: bool):
+        length = {"episode_s": 2.0} if self.make.name == "go2_walk" else {"episode_steps": 20}
+        return replace(original(self, randomised), **length)
+
+    monkeypatch.setattr(TaskEntry, "configure", short)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in handlers.items():
@@ -43,7 +54,7 @@ def tiny(monkeypatch):
 
 
 def _train(out, **changes) -> int:
-    return train(_checked(Train(task="go2_walk", out=out, threads=1, **{"steps": 1000, **changes})))
+    return train(_checked(Train(**{"task": "go2_walk", "out": out, "threads": 1, "steps": 1000, **changes})))
 
 
 def _curve(out) -> dict[str, torch.Tensor]:
@@ -78,8 +89,9 @@ def test_a_policy_that_only_falls_is_evaluated_and_exported_all_the_same(tmp_pat
     assert load_runner(tmp_path / "walk.onnx").contract.provenance["evaluation"] == evaluation
 
 
-def test_an_interrupted_run_goes_on_along_the_same_curve(tmp_path, capsys, monkeypatch):
-    assert _train(tmp_path / "whole") == 0
+@pytest.mark.parametrize("task", ["go2_walk", "navigation"])
+def test_an_interrupted_run_goes_on_along_the_same_curve(task, tmp_path, capsys, monkeypatch):
+    assert _train(tmp_path / "whole", task=task) == 0
     windows, original = [], FirstOrderTrainer.train_window
 
     def interrupted(self, progress):
@@ -89,10 +101,10 @@ def test_an_interrupted_run_goes_on_along_the_same_curve(tmp_path, capsys, monke
         return original(self, progress)
 
     monkeypatch.setattr(FirstOrderTrainer, "train_window", interrupted)
-    assert _train(tmp_path / "cut") == 130
+    assert _train(tmp_path / "cut", task=task) == 130
     assert len(windows) == 4 and not (tmp_path / "cut/evaluation.json").exists()
     assert f"--out {tmp_path / 'cut'} --resume" in capsys.readouterr().out
-    assert train(Train(task="go2_walk", out=tmp_path / "cut", resume=True)) == 0
+    assert train(Train(task=task, out=tmp_path / "cut", resume=True)) == 0
     whole, cut = _curve(tmp_path / "whole"), _curve(tmp_path / "cut")
     for name in whole:
         torch.testing.assert_close(whole[name], cut[name], rtol=1e-4, atol=1e-6)
@@ -102,9 +114,9 @@ def test_a_breakdown_is_one_line_and_keeps_the_last_good_checkpoint(tmp_path, mo
     monkeypatch.setattr(train_module, "_CHECKPOINT_S", 0.0)
     windows, original = [], FirstOrderTrainer._step_actor
 
-    def broken(self, loss, progress):
+    def broken(self, loss, gradient, progress):
         windows.append(loss)
-        return original(self, loss * float("nan") if len(windows) == 3 else loss, progress)
+        return original(self, loss * float("nan") if len(windows) == 3 else loss, gradient, progress)
 
     monkeypatch.setattr(FirstOrderTrainer, "_step_actor", broken)
     with pytest.raises(DbpError, match="training stopped after .* expected a finite loss .*last good checkpoint: .*pt"):
@@ -115,6 +127,52 @@ def test_a_breakdown_is_one_line_and_keeps_the_last_good_checkpoint(tmp_path, mo
     monkeypatch.setattr(FirstOrderTrainer, "_step_actor", lambda *_: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(DbpError, match="out of memory"):
         _train(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    "task, algorithm",
+    [
+        ("point_mass", "dmo"),
+        ("point_mass", "apg-bootstrap"),
+        ("point_mass", "dmo-no-value"),
+        ("navigation", "shac"),
+        ("push_t", "apg-mc"),
+        ("push_t", "dmo-no-residual"),
+        ("arm_reach", "imagined"),
+        ("go2_walk", "imagined"),
+    ],
+)
+def test_every_algorithm_and_every_task_trains_and_evaluates(task, algorithm, tmp_path, capsys):
+    assert _train(tmp_path / "run", task=task, algorithm=algorithm, steps=600) == 0
+    evaluation = json.loads((tmp_path / "run/evaluation.json").read_text())
+    assert evaluation.keys() >= {"survival", "env_steps", "minutes", "episodes"}
+    if task != "go2_walk":
+        assert evaluation.keys() >= {"distance", "success", "final_distance"}
+        assert "export with" not in capsys.readouterr().out
+        with pytest.raises(DbpError, match=f"expected a run of go2_walk, .* got {task}"):
+            export(tmp_path / "run", tmp_path / "policy.onnx")
+    config = RunFolder(tmp_path / "run").read_config()
+    assert config.algorithm.name == algorithm and isinstance(config.task_config, TASKS[task].config)
+
+
+@pytest.mark.parametrize(
+    "task, algorithm, message",
+    [
+        ("go2_walk", "shac", "shac on go2_walk: expected a task with a differentiable simulator .*point_mass"),
+        ("go2_walk", "apg-mc", "apg-mc on go2_walk: expected a task with a differentiable simulator"),
+        ("go2_walk", "apg-bootstrap", "apg-bootstrap on go2_walk"),
+        ("go2_walk", "dmo-no-value", "dmo-no-value on go2_walk: expected a task where dmo has a critic"),
+    ],
+)
+def test_an_algorithm_that_a_task_cannot_serve_is_refused(task, algorithm, message, tmp_path):
+    with pytest.raises(DbpError, match=message):
+        _train(tmp_path / "run", task=task, algorithm=algorithm)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_task_without_randomisation_says_so(tmp_path):
+    with pytest.raises(DbpError, match="push_t: expected --randomise none"):
+        _train(tmp_path / "run", task="push_t", randomise="full")
 
 
 def test_arguments_that_make_no_sense_are_refused(tmp_path):
@@ -134,12 +192,15 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path):
 @pytest.mark.parametrize("arguments", [["--help"], ["go2_walk", "--minutes", "0"], ["go2_fly"]])
 def test_the_command_line_answers_without_a_traceback(arguments, tmp_path):
     command = [sys.executable, "-m", "dbp_training.train", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
     assert "Traceback" not in done.stderr
     if arguments == ["--help"]:
         assert done.returncode == 0
-        for word in ("--seed", "--minutes", "--steps", "--resume", "--randomise", "dmo", "tensorboard"):
+        for word in ("--seed", "--minutes", "--steps", "--resume", "--randomise", "tensorboard"):
             assert word in done.stdout
+        for name in [*TASKS, *ALGORITHMS]:
+            assert any(line.split()[:1] == [name] for line in done.stdout.splitlines()), name
     else:
         assert done.returncode == 2
     assert not (tmp_path / "runs").exists()

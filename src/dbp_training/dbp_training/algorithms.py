@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from dbp_policy.errors import DbpError
+from dbp_training.critic import CriticConfig
 from dbp_training.dynamics import DynamicsConfig
 from dbp_training.env import Task
 from dbp_training.first_order import FirstOrderConfig
-from dbp_training.gradient import Decoupled, GradientSource
+from dbp_training.gradient import Analytic, Decoupled, GradientSource, Imagined
+from dbp_training.tasks.registry import TASKS
 
 
 @dataclass(frozen=True)
@@ -16,23 +20,91 @@ class Algorithm:
     """A trainer configuration and the gradient source it uses."""
 
     name: str
+    source: Literal["decoupled", "analytic", "imagined"]
     first_order: FirstOrderConfig
-    dynamics: DynamicsConfig
+    dynamics: DynamicsConfig | None
+    """The learned model; None for a source that needs none."""
 
     def gradient_source(self, task: Task) -> GradientSource:
         """A fresh gradient source for `task`."""
-        return Decoupled(self.dynamics, task.state_size, task.action_size)
+        if self.source == "analytic":
+            return Analytic()
+        kind = {"decoupled": Decoupled, "imagined": Imagined}[self.source]
+        return kind(self.dynamics, task.state_size, task.action_size)
 
 
-def dmo(randomised: bool = False) -> Algorithm:
-    """Decoupled forward-backward model-based optimisation (arXiv 2509.00215): no critic, short windows.
-
-    Args:
-        randomised: The robot differs between episodes, which asks for a larger model and more of its training.
-    """
-    dynamics = DynamicsConfig(hidden=(384, 384), updates=16) if randomised else DynamicsConfig()
-    return Algorithm("dmo", FirstOrderConfig(), dynamics)
+# Numbers that suit a task --------------------------------------------------------------------------------------------
 
 
-ALGORITHMS: dict[str, Callable[[bool], Algorithm]] = {"dmo": dmo}
-"""Name to a function of whether the task is randomised."""
+def _preset(task: str, randomised: bool) -> tuple[FirstOrderConfig, DynamicsConfig]:
+    """The loop and the model for a task."""
+    if task == "go2_walk":  # a robot that differs between episodes asks for a larger model and more of its training
+        dynamics = DynamicsConfig(hidden=(384, 384), updates=16) if randomised else DynamicsConfig()
+        return FirstOrderConfig(), dynamics
+    first_order = FirstOrderConfig(
+        hidden=(64, 64), lr=2e-3, tail="bootstrap", critic=CriticConfig(passes=4), measure_every=10
+    )
+    return first_order, DynamicsConfig(hidden=(128, 128), batch=256, prefill=6400, initial_updates=500)
+
+
+def _exact(name: str, task: str, **changes) -> Algorithm:
+    """An algorithm that differentiates the simulator itself."""
+    if not TASKS[task].differentiable:
+        able = ", ".join(other for other, entry in TASKS.items() if entry.differentiable)
+        raise DbpError(f"{name} on {task}: expected a task with a differentiable simulator ({able})")
+    first_order, _ = _preset(task, False)
+    return Algorithm(name, "analytic", replace(first_order, measure_every=0, **changes), None)
+
+
+# Algorithms ----------------------------------------------------------------------------------------------------------
+
+
+def dmo(task: str, randomised: bool = False) -> Algorithm:
+    """Simulator forwards, a learned model's derivative backwards (arXiv 2509.00215)."""
+    return Algorithm("dmo", "decoupled", *_preset(task, randomised))
+
+
+def dmo_no_residual(task: str, randomised: bool = False) -> Algorithm:
+    """dmo whose model predicts the next state instead of its change."""
+    base = dmo(task, randomised)
+    return replace(base, name="dmo-no-residual", dynamics=replace(base.dynamics, residual=False))
+
+
+def dmo_no_value(task: str, randomised: bool = False) -> Algorithm:
+    """dmo without its critic: what follows a window does not count."""
+    base = dmo(task, randomised)
+    if base.first_order.critic is None:
+        raise DbpError(f"dmo-no-value on {task}: expected a task where dmo has a critic; here the two are the same")
+    return replace(base, name="dmo-no-value", first_order=replace(base.first_order, tail="none", critic=None))
+
+
+def imagined(task: str, randomised: bool = False) -> Algorithm:
+    """The learned model forwards and backwards, as in MAAC: dmo without the swap."""
+    return replace(dmo(task, randomised), name="imagined", source="imagined")
+
+
+def shac(task: str, randomised: bool = False) -> Algorithm:
+    """The simulator's own derivative over short windows that end in a critic (arXiv 2204.07137)."""
+    return _exact("shac", task)
+
+
+def apg_bootstrap(task: str, randomised: bool = False) -> Algorithm:
+    """The simulator's own derivative over long windows cut into segments, each ending in a critic."""
+    return _exact("apg-bootstrap", task, horizon=128, segment=32)
+
+
+def apg_mc(task: str, randomised: bool = False) -> Algorithm:
+    """apg-bootstrap without a critic: a segment goes on with the rewards observed after it, a constant."""
+    return _exact("apg-mc", task, horizon=128, segment=32, tail="monte-carlo", critic=None)
+
+
+ALGORITHMS: dict[str, Callable[[str, bool], Algorithm]] = {
+    "dmo": dmo,
+    "shac": shac,
+    "apg-mc": apg_mc,
+    "apg-bootstrap": apg_bootstrap,
+    "imagined": imagined,
+    "dmo-no-residual": dmo_no_residual,
+    "dmo-no-value": dmo_no_value,
+}
+"""Name to a function of the task's name and whether it is randomised; `DbpError` where it cannot serve the task."""

@@ -31,6 +31,8 @@ class DynamicsConfig:
     capacity: int = 100_000
     """Transitions kept in the replay."""
     grad_clip: float = 1.0
+    residual: bool = True
+    """The model predicts the change of the state; otherwise the next state itself."""
 
 
 class DynamicsModel(nn.Module):
@@ -40,12 +42,14 @@ class DynamicsModel(nn.Module):
         state_size: Length of the state.
         action_size: Length of the action.
         hidden: Widths of the hidden layers.
+        residual: Predict the change of the state; otherwise state' itself.
     """
 
-    def __init__(self, state_size: int, action_size: int, hidden: tuple[int, ...]) -> None:
+    def __init__(self, state_size: int, action_size: int, hidden: tuple[int, ...], residual: bool = True) -> None:
         super().__init__()
+        self.residual = residual
         self.state_normaliser = Normaliser(state_size)
-        self.delta_normaliser = Normaliser(state_size)
+        self.target_normaliser = Normaliser(state_size)
         self.mlp = mlp([state_size + 2 * action_size, *hidden, 2 * state_size], nn.SiLU)
 
     def _standardised(self, state: Tensor, last_action: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,15 +61,19 @@ class DynamicsModel(nn.Module):
     def forward(self, state: Tensor, last_action: Tensor, action: Tensor) -> Tensor:
         """The expected next state, (..., state_size)."""
         mean, _ = self._standardised(state, last_action, action)
-        return state + self.delta_normaliser.mean + self.delta_normaliser.std * mean
+        base = state + self.target_normaliser.mean if self.residual else self.target_normaliser.mean
+        return base + self.target_normaliser.std * mean
 
     def loss(self, state: Tensor, last_action: Tensor, action: Tensor, reached: Tensor) -> Tensor:
-        """Gaussian negative log-likelihood of the standardised change, but for constants; mean over the batch."""
+        """Gaussian negative log-likelihood of the standardised target, but for constants; mean over the batch."""
         mean, logvar = self._standardised(state, last_action, action)
-        error = self.delta_normaliser(reached - state) - mean
+        error = self.target_normaliser(self._target(state, reached)) - mean
         return (error**2 * torch.exp(-logvar) + logvar).mean()
 
     def update_normalisers(self, state: Tensor, reached: Tensor) -> None:
         """Takes transitions into the running statistics."""
         self.state_normaliser.update(state)
-        self.delta_normaliser.update(reached - state)
+        self.target_normaliser.update(self._target(state, reached))
+
+    def _target(self, state: Tensor, reached: Tensor) -> Tensor:
+        return reached - state if self.residual else reached

@@ -36,10 +36,12 @@ class Memory:
 
 @dataclass(frozen=True)
 class Transition:
-    """What one step of all environments gave; nothing in it has a gradient unless the simulator is differentiable."""
+    """What one step of all environments gave; nothing in it has a gradient."""
 
     reached: Tensor
     """State after the step and before any reset or push, (N, state_size)."""
+    reached_memory: Memory
+    """Memory after the step and before any reset."""
     reward: Tensor
     """(N,)"""
     terminated: Tensor
@@ -58,9 +60,26 @@ class Transition:
         return self.terminated | self.truncated
 
 
+@dataclass(frozen=True)
+class Episodes:
+    """One episode in each of N environments, tensors (steps, N, ...)."""
+
+    state: Tensor
+    """Before each step."""
+    memory: Memory
+    """Before each step."""
+    action: Tensor
+    reached: Tensor
+    alive: Tensor
+    """No failure up to and including this step, bool."""
+
+
 class Task(Protocol):
     """What a task defines; one file each under `dbp_training.tasks`."""
 
+    name: str
+    dt: float
+    """Time between actions [s]."""
     state_size: int
     action_size: int
     observation_size: int
@@ -103,6 +122,25 @@ class Task(Protocol):
 
     def metrics(self, reached: Tensor, memory: Memory) -> dict[str, Tensor]:
         """Named quality measures of each state, each of shape (...), larger batches welcome."""
+
+    def summary(self, figures: dict[str, float]) -> str:
+        """What the progress line says of a window's mean `metrics`."""
+
+    # Evaluation
+
+    randomised: bool
+    """Whether the robot differs between episodes."""
+    settling_s: float
+    """Start of an episode that is left out of the averages [s]."""
+
+    def nominal(self) -> Task:
+        """The task without randomisation; itself if it has none."""
+
+    def evaluation_commands(self) -> Tensor:
+        """The commands of the evaluation, one episode each; always the same. (episodes, command_size)"""
+
+    def judge(self, episodes: Episodes) -> dict[str, float]:
+        """Figures of an evaluation beyond survival and the mean metrics."""
 
 
 class Env:
@@ -164,13 +202,13 @@ class Env:
         terminated = task.terminated(reached) | ~valid
         truncated = torch.from_numpy(self._age >= task.episode_steps) & ~terminated
         reward = task.reward(reached, action, memory)
-        self.memory = self._fix_commands(task.advance(memory, action, self._rng))
+        self.memory = reached_memory = self._fix_commands(task.advance(memory, action, self._rng))
         done = (terminated | truncated).numpy()
         touched = task.disturb(self._sim, self._rng)
         if done.any():
             self._restart(np.flatnonzero(done))
         self.state = task.read_state(self._sim) if touched or done.any() else reached
-        return Transition(reached, reward, terminated, truncated, valid, self.state, self.memory)
+        return Transition(reached, reached_memory, reward, terminated, truncated, valid, self.state, self.memory)
 
     def _restart(self, envs: np.ndarray) -> None:
         self._age[envs] = 0

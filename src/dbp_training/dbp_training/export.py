@@ -34,7 +34,10 @@ def load_actor(folder: RunFolder) -> tuple[RunConfig, Actor]:
     Raises:
         DbpError: The run or its checkpoint cannot be read.
     """
-    config, state = folder.read_config(), folder.load_checkpoint()
+    config = folder.read_config()
+    if config.task != Go2Walk.name:
+        raise DbpError(f"{folder.path}: expected a run of {Go2Walk.name}, which a robot can walk by, got {config.task}")
+    state = folder.load_checkpoint()
     actor = Actor(Go2Walk.observation_size, Go2Walk.action_size, config.algorithm.first_order.hidden)
     with wrong_version(folder.checkpoint_path):
         actor.load_state_dict(state["averaged"])

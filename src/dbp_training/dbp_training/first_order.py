@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from dbp_policy.errors import DbpError
+from dbp_training.critic import Critic, CriticConfig
 from dbp_training.env import Env, Memory
-from dbp_training.gradient import GradientSource, carry
+from dbp_training.gradient import Analytic, Differentiable, GradientSource, carry
+from dbp_training.gradient.quality import gradient_quality
 from dbp_training.networks import Actor
+from dbp_training.returns import returns_to_go, td_lambda, window_returns
+from dbp_training.schedule import falling
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,13 @@ class FirstOrderConfig:
     num_envs: int = 64
     horizon: int = 32
     """Steps of a window."""
+    segment: int | None = None
+    """Steps after which the graph is cut inside a window, which has a whole number of segments; None: never."""
+    tail: Literal["none", "bootstrap", "monte-carlo"] = "none"
+    """How a segment's return goes on: not at all; by the critic, differentiable in the last state; by the rewards
+    observed after it, a constant: it completes the objective's value and leaves its slope alone."""
+    critic: CriticConfig | None = None
+    """The critic, or None for no value learning."""
     discount: float = 0.99
     hidden: tuple[int, ...] = (256, 128, 64)
     """Hidden layers of the actor."""
@@ -35,48 +46,32 @@ class FirstOrderConfig:
     grad_clip: float = 1.0
     averaging: float = 15.0
     """Decay of the averaged actor: it is about the mean over the newest 1/averaging of all windows."""
+    measure_every: int = 0
+    """Windows between measurements of the gradient against the exact one, on tasks that have one; 0: never."""
+
+    def __post_init__(self) -> None:
+        if self.tail == "bootstrap" and self.critic is None:
+            raise ValueError("tail bootstrap: expected a critic, got none")
+        if self.segment and self.horizon % self.segment:
+            raise ValueError(f"expected a horizon of whole segments, got {self.horizon} and {self.segment}")
 
 
 @dataclass(frozen=True)
 class Window:
     """One window; tensors (horizon, N, ...), attached to the actor's graph where they depend on it."""
 
+    state: Tensor
+    """At the start of each step, without its graph."""
+    memory: Memory
+    """At the start of each step."""
     observation: Tensor
     action: Tensor
     reached: Tensor
-    memory: Memory
-    """At the start of each step."""
+    """Before any reset."""
+    reached_memory: Memory
+    """Before any reset."""
     terminated: Tensor
     truncated: Tensor
-
-
-def window_returns(
-    reward: Tensor, terminated: Tensor, truncated: Tensor, discount: float, value: Tensor | None = None
-) -> Tensor:
-    """Discounted return of a window, each episode in it discounted from its own start.
-
-    An episode cut by its time limit or by the window's end goes on with `value`; one that failed does not.
-
-    Args:
-        reward: (H, N)
-        terminated: (H, N) bool
-        truncated: (H, N) bool
-        discount: Per step.
-        value: Value of each reached state (before any reset), (H, N); None counts as zero.
-
-    Returns:
-        Sum over the window, (N,).
-    """
-    total = torch.zeros_like(reward[0])
-    weight = torch.ones_like(reward[0])
-    for k in range(len(reward)):
-        total = total + weight * reward[k]
-        done = terminated[k] | truncated[k]
-        if value is not None:
-            cut = done if k < len(reward) - 1 else torch.ones_like(done)
-            total = total + torch.where(cut & ~terminated[k], discount * weight * value[k], torch.zeros_like(total))
-        weight = torch.where(done, torch.ones_like(weight), discount * weight)
-    return total
 
 
 class FirstOrderTrainer:
@@ -91,6 +86,8 @@ class FirstOrderTrainer:
 
     def __init__(self, env: Env, source: GradientSource, config: FirstOrderConfig, seed: int) -> None:
         self.env, self.source, self.config = env, source, config
+        if config.measure_every and not isinstance(env.task, Differentiable):
+            raise ValueError(f"measure_every: expected a differentiable task, got {env.task.name}")
         self.actor = Actor(env.task.observation_size, env.task.action_size, config.hidden)
         self.averaged = copy.deepcopy(self.actor)
         """Running mean of the actor's weights: the policy that is evaluated and exported. A window sees few commands,
@@ -98,13 +95,16 @@ class FirstOrderTrainer:
         self._windows = 0
         self._generator = torch.Generator().manual_seed(seed)
         self._optimiser = torch.optim.Adam(self.actor.parameters(), lr=config.lr, betas=config.betas)
+        self.critic = None
+        if config.critic is not None:
+            self.critic = Critic(config.critic, env.task.state_size + env.task.observation_size)
 
     def prepare(self) -> dict[str, float]:
         """What the gradient source needs before the first window."""
         return self.source.prepare(self.env, self._generator)
 
     def train_window(self, progress: float) -> dict[str, float]:
-        """Improves the source, rolls one window and takes one actor step.
+        """Improves the source, rolls one window, takes one actor step and trains the critic, if there is one.
 
         Args:
             progress: From 0 to 1 over the training; the learning rates follow it.
@@ -113,54 +113,95 @@ class FirstOrderTrainer:
             Figures to log, means over the window.
 
         Raises:
-            DbpError: The loss or its gradient is not finite; the actor is left as it was.
+            DbpError: A loss or gradient is not finite; the actor is left as it was.
         """
         figures = self.source.learn(self._generator, progress)
-        window = self.roll()
-        reward = self.env.task.reward(window.reached, window.action, window.memory)
-        returns = window_returns(reward, window.terminated, window.truncated, self.config.discount)
-        loss = -returns.mean() / self.config.horizon
-        norm = self._step_actor(loss, progress)
+        every = self.config.measure_every
+        exact = self._exact_gradient() if every and self._windows % every == 0 else None
+        window = self.roll(self.source)
+        reward, loss = self._objective(window)
+        gradient = self._actor_gradient(loss)
+        if exact is not None:
+            figures |= gradient_quality(gradient, exact)
+        norm = self._step_actor(loss, gradient, progress)
         self.actor.normaliser.update(window.observation)
         self._average()
+        if self.critic is not None:
+            figures |= self._train_critic(window, reward.detach(), progress)
         with torch.no_grad():
             metrics = self.env.task.metrics(window.reached, window.memory)
         figures |= {name: value.mean().item() for name, value in metrics.items()}
         falls = window.terminated.float().mean().item()
         return figures | {"reward": reward.mean().item(), "falls_per_step": falls, "actor_grad_norm": norm}
 
-    def roll(self) -> Window:
-        """Rolls one window from where the environments are."""
+    def roll(self, source: GradientSource) -> Window:
+        """Rolls one window from where the environments are, through the derivatives of `source`."""
         env, state, memory = self.env, self.env.state, self.env.memory
         rows = []
-        for _ in range(self.config.horizon):
+        for k in range(self.config.horizon):
+            if self.config.segment and k % self.config.segment == 0:
+                state, memory = state.detach(), memory.map(Tensor.detach)
             observation = env.observe(state, memory)
             noise = torch.randn(env.num_envs, env.task.action_size, generator=self._generator)
             action = self.actor(observation, self.config.exploration * noise)
-            reached, t = self.source.step(env, state, memory, action)
-            rows.append((observation.detach(), action, reached, memory, t.terminated, t.truncated))
-            exact = Memory(action, memory.last_action, t.memory.command, t.memory.phase)
+            reached, t = source.step(env, state, memory, action)
+            end = Memory(action, memory.last_action, t.reached_memory.command, t.reached_memory.phase)
+            rows.append((state.detach(), memory, observation.detach(), action, reached, end, t.terminated, t.truncated))
             state = carry(t.state, reached, t.done)
-            memory = t.memory.map(lambda start, end, done=t.done: carry(start, end, done), exact)
-        observation, action, reached, memories, terminated, truncated = zip(*rows, strict=True)
-        return Window(
-            observation=torch.stack(observation),
-            action=torch.stack(action),
-            reached=torch.stack(reached),
-            memory=memories[0].map(lambda *parts: torch.stack(parts), *memories[1:]),
-            terminated=torch.stack(terminated),
-            truncated=torch.stack(truncated),
-        )
+            memory = t.memory.map(lambda start, old, done=t.done: carry(start, old, done), end)
+        columns = zip(*rows, strict=True)
+        return Window(*(_stack(column) for column in columns))
 
-    def _step_actor(self, loss: Tensor, progress: float) -> float:
+    def _objective(self, window: Window) -> tuple[Tensor, Tensor]:
+        """Rewards of the window (H, N) and the actor's loss: minus the mean return per step of its segments."""
+        c = self.config
+        reward = self.env.task.reward(window.reached, window.action, window.memory)
+        value = None
+        if c.tail == "bootstrap":
+            value = self.critic.value(self._critic_input(window.reached, window.reached_memory))
+        elif c.tail == "monte-carlo":
+            value = returns_to_go(reward.detach(), window.terminated | window.truncated, c.discount)
+        length = c.segment or c.horizon
+        returns = 0.0
+        for start in range(0, c.horizon, length):
+            part = slice(start, start + length)
+            rows = (reward[part], window.terminated[part], window.truncated[part])
+            returns = returns + window_returns(*rows, c.discount, None if value is None else value[part])
+        return reward, -returns.mean() / c.horizon
+
+    def _critic_input(self, state: Tensor, memory: Memory) -> Tensor:
+        """All the simulator knows, and the observation, which holds the command and the clock."""
+        return torch.cat([state, self.env.task.observe(state, memory)], -1)
+
+    @torch.no_grad()
+    def _train_critic(self, window: Window, reward: Tensor, progress: float) -> dict[str, float]:
+        value = self.critic.value(self._critic_input(window.reached, window.reached_memory))
+        ends = (window.terminated, window.truncated)
+        target = td_lambda(reward, *ends, value, self.config.discount, self.config.critic.lam)
+        inputs = self._critic_input(window.state, window.memory)
+        with torch.enable_grad():
+            return self.critic.learn(inputs.flatten(0, 1), target.flatten(), self._generator, progress)
+
+    def _actor_gradient(self, loss: Tensor) -> tuple[Tensor, ...]:
+        """Of the actor alone: neither source nor critic is trained by this loss."""
+        return torch.autograd.grad(loss, list(self.actor.parameters()))
+
+    def _exact_gradient(self) -> tuple[Tensor, ...]:
+        """The actor's gradient over the coming window by the task's own derivatives; changes nothing."""
+        env, generator = self.env.state_dict(), self._generator.get_state()
+        _, loss = self._objective(self.roll(Analytic()))
+        self.env.load_state_dict(env)
+        self._generator.set_state(generator)
+        return self._actor_gradient(loss)
+
+    def _step_actor(self, loss: Tensor, gradient: tuple[Tensor, ...], progress: float) -> float:
         parameters = list(self.actor.parameters())
-        gradients = torch.autograd.grad(loss, parameters)  # of the actor alone: the source is not trained by this loss
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
+        for parameter, part in zip(parameters, gradient, strict=True):
+            parameter.grad = part
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.grad_clip).item()
         if not (torch.isfinite(loss) and norm < float("inf")):
             raise DbpError(f"actor: expected a finite loss and gradient, got loss {loss.item()}, gradient norm {norm}")
-        self._optimiser.param_groups[0]["lr"] = self.config.lr * (1.0 + (self.config.lr_end - 1.0) * progress)
+        self._optimiser.param_groups[0]["lr"] = falling(self.config.lr, self.config.lr_end, progress)
         self._optimiser.step()
         return norm
 
@@ -181,6 +222,7 @@ class FirstOrderTrainer:
             "windows": self._windows,
             "optimiser": self._optimiser.state_dict(),
             "source": self.source.state_dict(),
+            "critic": None if self.critic is None else self.critic.state_dict(),
             "env": self.env.state_dict(),
             "generator": self._generator.get_state(),
         }
@@ -192,5 +234,14 @@ class FirstOrderTrainer:
         self._windows = state["windows"]
         self._optimiser.load_state_dict(state["optimiser"])
         self.source.load_state_dict(state["source"])
+        if self.critic is not None:
+            self.critic.load_state_dict(state["critic"])
         self.env.load_state_dict(state["env"])
         self._generator.set_state(state["generator"])
+
+
+def _stack(rows: tuple) -> Any:
+    """Tensors or memories of each step as one with a leading axis of steps."""
+    if isinstance(rows[0], Memory):
+        return rows[0].map(lambda *parts: torch.stack(parts), *rows[1:])
+    return torch.stack(rows)

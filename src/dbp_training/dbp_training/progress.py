@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 _LINE_S = 10.0
@@ -12,9 +13,14 @@ _LINE_S = 10.0
 
 
 class ProgressLine:
-    """One line on a terminal that is rewritten, a new line now and then elsewhere."""
+    """One line on a terminal that is rewritten, a new line now and then elsewhere.
 
-    def __init__(self) -> None:
+    Args:
+        summary: What the task has to say of a window's figures.
+    """
+
+    def __init__(self, summary: Callable[[dict[str, float]], str]) -> None:
+        self._summary = summary
         self._live = sys.stdout.isatty()
         self._shown = 0.0
         self._steps: tuple[float, int] | None = None
@@ -33,8 +39,7 @@ class ProgressLine:
         left = elapsed / progress - elapsed if progress > 0 else float("nan")
         text = (
             f"{elapsed / 60:5.1f} min, {left / 60:4.1f} left | {steps / 1000:6.0f}k steps {rate:5.0f}/s"
-            f" | reward {figures['reward']:6.3f} | velocity error {figures['planar_velocity_error']:.3f} m/s"
-            f" {figures['yaw_rate_error']:.3f} rad/s | trot {figures['trot_agreement']:.2f}"
+            f" | reward {figures['reward']:6.3f} | {self._summary(figures)}"
         )
         print(f"\r{text}\x1b[K" if self._live else text, end="" if self._live else "\n", flush=True)
 

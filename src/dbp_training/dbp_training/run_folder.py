@@ -7,7 +7,7 @@ import subprocess
 import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from dbp_policy.errors import DbpError
 from dbp_policy.files import write_json, written_whole
 from dbp_training.algorithms import Algorithm
-from dbp_training.tasks.go2_walk import Go2WalkConfig
+from dbp_training.tasks.registry import TASKS
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class RunConfig:
 
     task: str
     algorithm: Algorithm
-    task_config: Go2WalkConfig
+    task_config: Any
+    """The task's own configuration."""
     seed: int
     threads: int
     minutes: float | None
@@ -33,6 +34,12 @@ class RunConfig:
     steps: int | None
     """Length of the training in environment steps, or None."""
     git_hash: str = "unknown"
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> RunConfig:
+        """What `asdict` and JSON made of a configuration, back again."""
+        task_config = from_dict(TASKS[data["task"]].config, data["task_config"])
+        return replace(from_dict(RunConfig, data), task_config=task_config)
 
 
 class RunFolder:
@@ -69,7 +76,7 @@ class RunFolder:
             DbpError: There is none or it is not of this version.
         """
         try:
-            return from_dict(RunConfig, json.loads(self._config_path.read_text()))
+            return RunConfig.from_dict(json.loads(self._config_path.read_text()))
         except FileNotFoundError:
             raise DbpError(f"{self.path}: expected a training run, found no config.json") from None
         except (ValueError, TypeError, KeyError) as error:
@@ -103,12 +110,15 @@ class RunFolder:
         return json.loads(self.evaluation_path.read_text()) if self.evaluation_path.is_file() else {}
 
 
-def from_dict(kind: type, data: Any) -> Any:
-    """Builds the (nested) dataclass or tuple type `kind` from what `asdict` and JSON made of it."""
+def from_dict(kind: Any, data: Any) -> Any:
+    """Builds the (nested, optional) dataclass or tuple type `kind` from what `asdict` and JSON made of it."""
+    inner = [k for k in typing.get_args(kind) if is_dataclass(k)]
+    if inner and data is not None:
+        kind = inner[0]
     if is_dataclass(kind):
         types = typing.get_type_hints(kind)
         return kind(**{name: from_dict(types[name], value) for name, value in data.items()})
-    return tuple(data) if isinstance(data, list) else data
+    return tuple(from_dict(None, value) for value in data) if isinstance(data, list) else data
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Batched simulation: what environments need of a simulator, and its CPU implementation on `mujoco.batch`."""
+"""Batched simulation: what environments need of a simulator, and MuJoCo on the CPU by `mujoco.batch`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from mujoco import batch
 
 
 class BatchSim(Protocol):
-    """`num_sims` independent simulations of one model. Rows are simulations; arrays named so are live views."""
+    """`num_sims` independent simulations. How they are placed and read is between a simulator and its task."""
 
     num_sims: int
-    qpos: np.ndarray
-    """Generalised positions, shape (num_sims, nq); writing one places the simulation."""
-    qvel: np.ndarray
-    """Generalised velocities, shape (num_sims, nv)."""
 
     def step(self, controls: np.ndarray) -> np.ndarray:
         """Advances every simulation.
@@ -26,8 +22,23 @@ class BatchSim(Protocol):
             controls: Actuator inputs of every substep, shape (num_sims, substeps, nu).
 
         Returns:
-            Which simulations became unstable, shape (num_sims,); they wait for a `reset`.
+            Which simulations became unstable, shape (num_sims,); they wait for a reset.
         """
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides the future of the simulations."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues where `state_dict` was taken."""
+
+
+class MujocoSim(BatchSim, Protocol):
+    """Simulations of one MuJoCo model. Rows are simulations; arrays named so are live views."""
+
+    qpos: np.ndarray
+    """Generalised positions, shape (num_sims, nq); writing one places the simulation."""
+    qvel: np.ndarray
+    """Generalised velocities, shape (num_sims, nv)."""
 
     def reset(self, sims: np.ndarray) -> None:
         """Puts the simulations `sims` (sorted indices) back to the model's defaults, to be placed anew."""
@@ -38,15 +49,9 @@ class BatchSim(Protocol):
     def commit(self, sims: np.ndarray) -> None:
         """Recomputes the constants that follow from changed masses and inertias of `sims`."""
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that decides the future of the simulations."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues where `state_dict` was taken."""
-
 
 class MujocoBatch:
-    """`BatchSim` on the CPU, on a thread pool that leaves Python's lock alone.
+    """`MujocoSim` on the CPU, on a thread pool that leaves Python's lock alone.
 
     Results do not depend on the number of threads.
 

@@ -16,26 +16,22 @@ from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError, run_main
 from dbp_training.algorithms import ALGORITHMS
 from dbp_training.env import Env
-from dbp_training.evaluate import evaluate, fixed_commands
+from dbp_training.evaluate import evaluate
 from dbp_training.first_order import FirstOrderTrainer
 from dbp_training.progress import ProgressLine, Stop
 from dbp_training.run_folder import RunConfig, RunFolder, git_hash, wrong_version
-from dbp_training.tasks.go2_walk import (
-    Go2Walk,
-    Go2WalkConfig,
-    Randomisation,
-    full_randomisation,
-    no_randomisation,
-)
+from dbp_training.tasks.go2_walk import Go2Walk
+from dbp_training.tasks.registry import TASKS
 
 _CHECKPOINT_S = 30.0
-_RANDOMISATIONS = {"none": no_randomisation, "full": full_randomisation}
-_DEFAULT_MINUTES = 5.0
+
+TaskName = Literal[tuple(TASKS)]
+AlgorithmName = Literal[tuple(ALGORITHMS)]
 
 
 @dataclass(frozen=True)
 class Train:
-    """Trains a policy and evaluates it on 64 fixed commands.
+    """Trains a policy and evaluates it on fixed commands or targets.
 
     Writes a run folder: config.json (everything that decides the run, with the git hash), checkpoint.pt, TensorBoard
     events and, at the end, evaluation.json. Ctrl-C saves; `--out DIR --resume` goes on.
@@ -44,28 +40,46 @@ class Train:
         ./dbp train go2_walk                                    five minutes, nominal robot
         ./dbp train go2_walk --randomise full --minutes 15      for another simulator or a robot
         ./dbp train go2_walk --steps 600000 --seed 3            same seed and steps, same curve
+        ./dbp train push_t --algorithm shac                     another task, another algorithm
         tensorboard --logdir runs                               watch it
         ./dbp export runs/DIR models/mine.onnx                  make it a policy file
+
+    Tasks:
+{tasks}
+
+    Algorithms:
+{algorithms}
     """
 
-    task: Annotated[Literal["go2_walk"], tyro.conf.Positional]
-    """What to learn."""
-    algorithm: Literal["dmo"] = "dmo"
-    """dmo: decoupled forward-backward optimisation; the simulator forwards, a learned model's derivative backwards."""
+    task: Annotated[TaskName, tyro.conf.Positional]
+    """What to learn, see above."""
+    algorithm: AlgorithmName = "dmo"
+    """How, see above; one that a task cannot serve is refused."""
     seed: int = 0
     """Of everything random."""
     minutes: float | None = None
-    """Length of the training, the model's learning included, the evaluation after it not; 5 unless --steps is given."""
+    """Length of the training, the model's learning included, the evaluation after it not; the task's own unless
+    given: 5 for go2_walk."""
     steps: int | None = None
     """Length of the training in environment steps instead; the result then does not depend on the machine's speed."""
     out: Path | None = None
-    """Run folder; runs/go2_walk-TIME-seedN unless given."""
+    """Run folder; runs/TASK-TIME-seedN unless given."""
     resume: bool = False
     """Continue the run in --out with its own configuration; --minutes or --steps may lengthen it."""
     randomise: Literal["none", "full"] = "none"
     """none: the nominal robot. full: friction, mass, gains, delay up to 20 ms, pushes and sensor noise differ."""
     threads: int = 2
     """Threads of the simulator; the networks are small and use one."""
+
+
+def _list(entries: dict[str, str]) -> str:
+    return "\n".join(f"        {name:<16} {text}" for name, text in entries.items())
+
+
+Train.__doc__ = Train.__doc__.format(
+    tasks=_list({name: entry.help for name, entry in TASKS.items()}),
+    algorithms=_list({name: function.__doc__.splitlines()[0] for name, function in ALGORITHMS.items()}),
+)
 
 
 def _checked(args: Train) -> Train:
@@ -80,13 +94,14 @@ def _checked(args: Train) -> Train:
 
 
 def _new_config(args: Train) -> RunConfig:
+    randomised = args.randomise != "none"
     return RunConfig(
         task=args.task,
-        algorithm=ALGORITHMS[args.algorithm](args.randomise != "none"),
-        task_config=Go2WalkConfig(randomisation=_RANDOMISATIONS[args.randomise]()),
+        algorithm=ALGORITHMS[args.algorithm](args.task, randomised),
+        task_config=TASKS[args.task].configure(randomised),
         seed=args.seed,
         threads=args.threads,
-        minutes=args.minutes if args.minutes or args.steps else _DEFAULT_MINUTES,
+        minutes=args.minutes if args.minutes or args.steps else TASKS[args.task].minutes,
         steps=args.steps,
         git_hash=git_hash(),
     )
@@ -104,7 +119,7 @@ class Training:
         torch.set_num_threads(1)
         torch.manual_seed(config.seed)
         self.folder, self.config = folder, config
-        self.task = Go2Walk(config.task_config)
+        self.task = TASKS[config.task].make(config.task_config)
         env = Env(self.task, config.algorithm.first_order.num_envs, config.seed, config.threads)
         source = config.algorithm.gradient_source(self.task)
         self.trainer = FirstOrderTrainer(env, source, config.algorithm.first_order, config.seed)
@@ -136,9 +151,10 @@ class Training:
         Raises:
             DbpError: Training broke down; the last good checkpoint is kept.
         """
-        line, saved, started = ProgressLine(), time.monotonic(), time.monotonic() - self.elapsed
+        line, saved, started = ProgressLine(self.task.summary), time.monotonic(), time.monotonic() - self.elapsed
         if not self.prepared:
-            line.note("filling the replay and training the first dynamics model ...")
+            if self.config.algorithm.dynamics is not None:
+                line.note("filling the replay and training the first dynamics model ...")
             self.trainer.prepare()
             self.prepared = True
         while self.progress < 1.0 and not stop.asked:
@@ -160,21 +176,20 @@ def evaluate_run(training: Training) -> dict[str, Any]:
 
     A figure that has no value, because every episode ended before it could be taken, is None.
     """
-    config, actor = training.config, training.trainer.averaged.eval()
-    commands = fixed_commands(config.task_config.command_max)
-    nominal = Go2Walk(replace(config.task_config, randomisation=Randomisation()))
+    config, task, actor = training.config, training.task, training.trainer.averaged.eval()
+    commands, nominal = task.evaluation_commands(), task.nominal()
     result: dict[str, Any] = evaluate(nominal, actor, commands, config.threads)
-    if config.task_config.randomisation.delay:
-        randomised = evaluate(Go2Walk(config.task_config), actor, commands, config.threads)
+    if task.randomised:
+        randomised = evaluate(task, actor, commands, config.threads)
         result |= {f"randomised_{name}": value for name, value in randomised.items()}
     result |= {"env_steps": training.trainer.env.total_steps, "minutes": training.elapsed / 60.0}
-    result |= {"seed": config.seed, "episodes": len(commands), "episode_s": config.task_config.episode_s}
+    result |= {"seed": config.seed, "episodes": len(commands), "episode_s": task.episode_steps * task.dt}
     return {name: value if math.isfinite(value) else None for name, value in result.items()}
 
 
 def _print_table(evaluation: dict[str, Any]) -> None:
     units = {"velocity_error": "m/s", "rate_error": "rad/s", "torque": "N·m", "minutes": "min"}
-    print("evaluation: 64 fixed commands, one episode each")
+    print(f"evaluation: {evaluation['episodes']} fixed commands, one episode each")
     for name, value in evaluation.items():
         unit = next((u for end, u in units.items() if name.endswith(end)), "")
         print(f"  {name:<40} {'none' if value is None else f'{value:.4g}':>10} {unit}")
@@ -219,7 +234,8 @@ def train(args: Train) -> int:
             if value is not None:
                 log.add_scalar(f"evaluation/{name}", value, training.trainer.env.total_steps)
     _print_table(evaluation)
-    print(f"export with: ./dbp export {folder.path} models/{config.task}.onnx")
+    if config.task == Go2Walk.name:
+        print(f"export with: ./dbp export {folder.path} models/{config.task}.onnx")
     return 0
 
 

@@ -8,7 +8,7 @@ give a first-order method no slope.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from dbp_policy.errors import DbpError
 from dbp_policy.kinematics import foot_positions
 from dbp_policy.observation import Observer, Signals, advance_phase, observation_size, term
 from dbp_policy.rotations import gravity_body
-from dbp_training.env import Memory
+from dbp_training.env import Episodes, Memory
+from dbp_training.evaluate import episode_means, settled
 from dbp_training.go2_model import PhysicsConfig, training_model
-from dbp_training.sim import BatchSim, MujocoBatch
+from dbp_training.sim import MujocoBatch, MujocoSim
 
 VELOCITY, GYRO, GRAVITY, Q, DQ = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 21), slice(21, 33)
 HEIGHT = 33
@@ -40,6 +41,10 @@ OBSERVATION = (
     term("clock"),
 )
 """What a robot without a velocity estimator has."""
+
+
+CORNERS = ((0, 0, 0), (0.5, 0, 0), (-0.5, 0, 0), (0, 0.3, 0), (0, -0.3, 0), (0, 0, 0.8), (0, 0, -0.8), (0.6, 0.6, 1))
+"""Commands of the evaluation that a person would ask for."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,7 @@ class Go2Walk:
     name = "go2_walk"
     state_size = 34
     action_size = 12
+    settling_s = 1.0  # the robot starts at rest
     observation_terms = OBSERVATION
     observation_size = observation_size(OBSERVATION)
 
@@ -179,14 +185,14 @@ class Go2Walk:
 
     # Simulation ------------------------------------------------------------------------------------------------------
 
-    def make_sim(self, num_envs: int, threads: int) -> BatchSim:
+    def make_sim(self, num_envs: int, threads: int) -> MujocoSim:
         self.model = training_model(self.config.kp, self.config.kd, self.config.physics)
         names = tuple(self.model.joint(i).name for i in range(1, self.model.njnt))
         if names != go2.JOINT_NAMES:
             raise DbpError(f"go2.xml: expected the joints {list(go2.JOINT_NAMES)}, got {list(names)}")
         return MujocoBatch(self.model, num_envs, threads)
 
-    def reset(self, sim: BatchSim, envs: np.ndarray, rng: np.random.Generator) -> None:
+    def reset(self, sim: MujocoSim, envs: np.ndarray, rng: np.random.Generator) -> None:
         num, spread = len(envs), self.config.randomisation.start
         sim.reset(envs)
         self._randomise(sim, envs, rng)
@@ -200,7 +206,7 @@ class Go2Walk:
         sim.qpos[envs] = qpos
         sim.qvel[envs] = spread * rng.uniform(-0.2, 0.2, (num, 18))
 
-    def _randomise(self, sim: BatchSim, envs: np.ndarray, rng: np.random.Generator) -> None:
+    def _randomise(self, sim: MujocoSim, envs: np.ndarray, rng: np.random.Generator) -> None:
         r, model, num = self.config.randomisation, self.model, len(envs)
         if r.friction is not None:
             feet = [model.geom(f"{leg}_foot").id for leg in go2.LEGS]
@@ -235,7 +241,7 @@ class Go2Walk:
         late = np.arange(self.config.physics.substeps) < delays[:, None]
         return np.where(late[..., None], old[:, None], new[:, None])
 
-    def disturb(self, sim: BatchSim, rng: np.random.Generator) -> bool:
+    def disturb(self, sim: MujocoSim, rng: np.random.Generator) -> bool:
         r = self.config.randomisation
         if not r.push:
             return False
@@ -243,7 +249,7 @@ class Go2Walk:
         sim.qvel[pushed, :2] += rng.uniform(-r.push, r.push, (len(pushed), 2))
         return len(pushed) > 0
 
-    def read_state(self, sim: BatchSim) -> Tensor:
+    def read_state(self, sim: MujocoSim) -> Tensor:
         quat = sim.qpos[:, 3:7]
         parts = (
             _to_body(quat, sim.qvel[:, :3]),
@@ -333,6 +339,40 @@ class Go2Walk:
             "planar_velocity_error": (velocity[..., :2] - memory.command[..., :2]).norm(dim=-1),
             "yaw_rate_error": (yaw_rate - memory.command[..., 2]).abs(),
             "trot_agreement": agreement,
+        }
+
+    def summary(self, figures: dict[str, float]) -> str:
+        return (
+            f"velocity error {figures['planar_velocity_error']:.3f} m/s"
+            f" {figures['yaw_rate_error']:.3f} rad/s | trot {figures['trot_agreement']:.2f}"
+        )
+
+    @property
+    def randomised(self) -> bool:
+        return bool(self.config.randomisation.delay)
+
+    def nominal(self) -> Go2Walk:
+        return Go2Walk(replace(self.config, randomisation=Randomisation()))
+
+    def evaluation_commands(self, num: int = 64) -> Tensor:
+        spread = np.random.default_rng(2024).uniform(-1.0, 1.0, (num, 3)) * self.config.command_max
+        spread[: len(CORNERS)] = CORNERS
+        return torch.tensor(spread, dtype=torch.float32)
+
+    def judge(self, episodes: Episodes) -> dict[str, float]:
+        """`worst_planar_velocity_error`: of the episode means; `mean_velocity_error`: planar error of each episode's
+        mean velocity; `peak_torque`: 99.9 % quantile of the joint torques asked for [N·m]."""
+        counted = settled(self, episodes)
+        steps = counted.sum(0)
+        velocity = (episodes.reached[..., :2] * counted[..., None]).sum(0) / steps.clamp(min=1)[:, None]
+        drift = (velocity - episodes.memory.command[0, :, :2]).norm(dim=-1)[steps > 0]
+        errors = episode_means(self, episodes)["planar_velocity_error"]
+        standing = torch.cat([torch.ones_like(episodes.alive[:1]), episodes.alive[:-1]])
+        torque = self.torque(episodes.state, episodes.action).abs()[standing]
+        return {
+            "worst_planar_velocity_error": errors.max().item() if len(errors) else float("nan"),
+            "mean_velocity_error": drift.mean().item(),
+            "peak_torque": torch.quantile(torque.flatten(), 0.999).item(),
         }
 
     def _gait(self, phase: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,64 @@
+"""The tasks by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dbp_policy.errors import DbpError
+from dbp_training.env import Task
+from dbp_training.gradient import Differentiable
+from dbp_training.tasks.arm_reach import ArmReach, ArmReachConfig
+from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig, full_randomisation
+from dbp_training.tasks.navigation import Navigation, NavigationConfig
+from dbp_training.tasks.point_mass import PointMass, PointMassConfig
+from dbp_training.tasks.push_t import PushT, PushTConfig
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """What training needs to know of a task."""
+
+    make: Callable[[Any], Task]
+    """The task's class."""
+    config: type
+    """Its configuration, a dataclass with defaults."""
+    minutes: float
+    """Length of a training unless told [min]."""
+    randomised: Callable[[], Any] | None = None
+    """Its configuration for `--randomise full`, or None if nothing in it can be randomised."""
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether its simulator has a derivative of its own."""
+        return issubclass(self.make, Differentiable)
+
+    @property
+    def help(self) -> str:
+        """The first line of the file's docstring."""
+        return inspect.getmodule(self.make).__doc__.strip().splitlines()[0]
+
+    def configure(self, randomised: bool) -> Any:
+        """The configuration that `--randomise` asks for.
+
+        Raises:
+            DbpError: The task cannot be randomised.
+        """
+        if not randomised:
+            return self.config()
+        if self.randomised is None:
+            raise DbpError(f"{self.make.name}: expected --randomise none, this task always stays the same")
+        return self.randomised()
+
+
+TASKS: dict[str, TaskEntry] = {
+    "go2_walk": TaskEntry(
+        Go2Walk, Go2WalkConfig, 5.0, lambda: Go2WalkConfig(randomisation=full_randomisation())
+    ),
+    "point_mass": TaskEntry(PointMass, PointMassConfig, 0.5),
+    "navigation": TaskEntry(Navigation, NavigationConfig, 1.0),
+    "push_t": TaskEntry(PushT, PushTConfig, 3.0),
+    "arm_reach": TaskEntry(ArmReach, ArmReachConfig, 1.0),
+}
