@@ -66,7 +66,7 @@ class AnalyticTask:
         return action[:, None].numpy()
 
     def read_state(self, sim: TorchSim) -> Tensor:
-        return sim.state
+        return sim.state.clone()
 
     def disturb(self, sim: TorchSim, rng: np.random.Generator) -> bool:
         return False

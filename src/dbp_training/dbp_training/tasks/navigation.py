@@ -29,13 +29,13 @@ class NavigationConfig:
     """Middle of the targets [m]."""
     spread: tuple[float, float] = (0.1, 0.8)
     """Half-widths of starting places and targets along each axis [m]."""
-    obstacles: tuple[tuple[float, float, float], ...] = ((-0.35, 0.35, 0.2), (-0.3, -0.4, 0.25), (0.35, 0.0, 0.25))
+    obstacles: tuple[tuple[float, float, float], ...] = ((-0.35, 0.5, 0.2), (-0.35, -0.5, 0.2), (0.3, 0.0, 0.2))
     """x, y and radius of each [m]."""
-    margin: float = 0.1
+    margin: float = 0.05
     """Distance to an obstacle at which its price sets in [m]."""
     avoidance: float = 10.0
     """Price per metre behind the margin, per step."""
-    softness: float = 0.05
+    softness: float = 0.03
     """Width over which the price of an obstacle grows from nothing to its slope [m]."""
     tolerance: float = 0.1
     """[m]"""
