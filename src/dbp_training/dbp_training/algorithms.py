@@ -41,9 +41,7 @@ def _preset(task: str, randomised: bool) -> tuple[FirstOrderConfig, DynamicsConf
     if task == "go2_walk":  # a robot that differs between episodes asks for a larger model and more of its training
         dynamics = DynamicsConfig(hidden=(384, 384), updates=16) if randomised else DynamicsConfig()
         return FirstOrderConfig(), dynamics
-    first_order = FirstOrderConfig(
-        hidden=(64, 64), lr=2e-3, tail="bootstrap", critic=CriticConfig(passes=4), measure_every=10
-    )
+    first_order = FirstOrderConfig(hidden=(64, 64), lr=2e-3, tail="bootstrap", critic=CriticConfig(), measure_every=10)
     return first_order, DynamicsConfig(hidden=(128, 128), batch=256, prefill=6400, initial_updates=500)
 
 

@@ -19,14 +19,14 @@ class CriticConfig:
     """Size and training of the critic."""
 
     hidden: tuple[int, ...] = (64, 64)
-    lr: float = 5e-4
+    lr: float = 2e-3
     lr_end: float = 0.03
     """Learning rate at the end of training, as a share of `lr`."""
     betas: tuple[float, float] = (0.7, 0.95)
     """Decays of Adam's moments."""
     lam: float = 0.95
     """Of TD(lambda)."""
-    passes: int = 16
+    passes: int = 8
     """Over each window."""
     minibatches: int = 4
     """Per pass."""
@@ -41,10 +41,11 @@ class Critic:
     Args:
         config: Size and training.
         input_size: Length of the input.
+        scale: Unit of the values, such as 1 / (1 - discount) rewards: the network then starts near their size.
     """
 
-    def __init__(self, config: CriticConfig, input_size: int) -> None:
-        self.config = config
+    def __init__(self, config: CriticConfig, input_size: int, scale: float = 1.0) -> None:
+        self.config, self._scale = config, scale
         self.normaliser = Normaliser(input_size)
         self.network = mlp([input_size, *config.hidden, 1], nn.ELU)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
@@ -52,7 +53,7 @@ class Critic:
 
     def value(self, inputs: Tensor) -> Tensor:
         """Value by the target network, (...); differentiable in `inputs` (..., input_size) alone."""
-        return self.target(self.normaliser(inputs)).squeeze(-1)
+        return self._scale * self.target(self.normaliser(inputs)).squeeze(-1)
 
     def learn(self, inputs: Tensor, targets: Tensor, generator: torch.Generator, progress: float) -> dict[str, float]:
         """Regresses the values of `inputs` on `targets`, then moves the target network.
@@ -64,18 +65,18 @@ class Critic:
             progress: From 0 to 1 over the training; the learning rate follows it.
 
         Returns:
-            Figures to log.
+            Figures to log; `critic_loss` is in squared units of the values.
 
         Raises:
             DbpError: The loss is not finite.
         """
         self._optimiser.param_groups[0]["lr"] = falling(self.config.lr, self.config.lr_end, progress)
         self.normaliser.update(inputs)
-        inputs = self.normaliser(inputs)
+        inputs, scaled = self.normaliser(inputs), targets / self._scale
         total = 0.0
         for _ in range(self.config.passes):
             for part in torch.randperm(len(inputs), generator=generator).chunk(self.config.minibatches):
-                loss = ((self.network(inputs[part]).squeeze(-1) - targets[part]) ** 2).mean()
+                loss = ((self.network(inputs[part]).squeeze(-1) - scaled[part]) ** 2).mean()
                 self._optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.grad_clip)

@@ -97,7 +97,8 @@ class FirstOrderTrainer:
         self._optimiser = torch.optim.Adam(self.actor.parameters(), lr=config.lr, betas=config.betas)
         self.critic = None
         if config.critic is not None:
-            self.critic = Critic(config.critic, env.task.state_size + env.task.observation_size)
+            inputs = env.task.state_size + env.task.observation_size
+            self.critic = Critic(config.critic, inputs, scale=1.0 / (1.0 - config.discount))
 
     def prepare(self) -> dict[str, float]:
         """What the gradient source needs before the first window."""

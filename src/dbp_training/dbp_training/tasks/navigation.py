@@ -31,11 +31,11 @@ class NavigationConfig:
     """Half-widths of starting places and targets along each axis [m]."""
     obstacles: tuple[tuple[float, float, float], ...] = ((-0.35, 0.5, 0.2), (-0.35, -0.5, 0.2), (0.3, 0.0, 0.2))
     """x, y and radius of each [m]."""
-    margin: float = 0.05
+    margin: float = 0.1
     """Distance to an obstacle at which its price sets in [m]."""
     avoidance: float = 10.0
     """Price per metre behind the margin, per step."""
-    softness: float = 0.03
+    softness: float = 0.05
     """Width over which the price of an obstacle grows from nothing to its slope [m]."""
     tolerance: float = 0.1
     """[m]"""

@@ -58,7 +58,7 @@ TASKS: dict[str, TaskEntry] = {
         Go2Walk, Go2WalkConfig, 5.0, lambda: Go2WalkConfig(randomisation=full_randomisation())
     ),
     "point_mass": TaskEntry(PointMass, PointMassConfig, 0.5),
-    "navigation": TaskEntry(Navigation, NavigationConfig, 1.0),
+    "navigation": TaskEntry(Navigation, NavigationConfig, 2.0),
     "push_t": TaskEntry(PushT, PushTConfig, 3.0),
     "arm_reach": TaskEntry(ArmReach, ArmReachConfig, 1.0),
 }
