@@ -44,6 +44,9 @@ def test_the_target_is_the_polyak_average():
 
 def test_a_value_has_a_slope_in_the_state_alone():
     critic, inputs = _critic(), torch.randn(5, 3, requires_grad=True)
+    assert torch.equal(critic.value(inputs), torch.zeros(5))  # nothing is known yet
+    critic.learn(inputs.detach(), torch.randn(5), torch.Generator().manual_seed(0), 0.0)
+    critic._optimiser.zero_grad(set_to_none=True)
     critic.value(inputs).sum().backward()
     assert inputs.grad.abs().sum() > 0.0
     assert all(p.grad is None for p in [*critic.network.parameters(), *critic.target.parameters()])

@@ -48,6 +48,9 @@ class Critic:
         self.config, self._scale = config, scale
         self.normaliser = Normaliser(input_size)
         self.network = mlp([input_size, *config.hidden, 1], nn.ELU)
+        with torch.no_grad():  # no slope before anything is known
+            self.network[-1].weight.zero_()
+            self.network[-1].bias.zero_()
         self.target = copy.deepcopy(self.network).requires_grad_(False)
         self._optimiser = torch.optim.Adam(self.network.parameters(), lr=config.lr, betas=config.betas)
 
