@@ -21,6 +21,7 @@ setup(
             "real = dbp_bringup.real:main",
             "teleop = dbp_bringup.teleop:main",
             "validate = dbp_bringup.validate:main",
+            "faults = dbp_bringup.faults.__main__:main",
             "bench = dbp_bringup.bench.__main__:main",
         ],
     },

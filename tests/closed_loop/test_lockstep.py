@@ -167,3 +167,25 @@ def test_every_command_on_the_wire_is_whole_and_within_reach(walker):
     q, kp = np.array([c.q for c in seen]), np.array([c.kp for c in seen])
     assert ((q >= go2.Q_MIN - 0.021) & (q <= go2.Q_MAX + 0.021) | (kp == 0.0)).all()
     assert np.isfinite(q).all() and kp.max() <= 60.0
+
+
+def test_a_saved_state_can_be_gone_back_to_again_and_again(walker):
+    lockstep = walking(walker, 0.5, noise=1.0)
+    snapshot = lockstep.save()
+    ends = []
+    for _ in range(3):
+        lockstep.run(0.3)
+        output = lockstep.output
+        ends.append((lockstep.now, *lockstep.truth.position, *output.command.q, *output.state.gyro_body))
+        lockstep.tick(Request.ESTOP)
+        lockstep.restore(snapshot)
+        assert lockstep.guard.mode == Mode.POLICY
+    assert ends[0] == ends[1] == ends[2]
+
+
+def test_damaged_lowstates_are_counted_and_not_believed(stub):
+    lockstep = Lockstep(stub, estimate=False)
+    lockstep.run(0.1)
+    lockstep.lowstate_tap = lambda payload: (payload[:-1] + bytes([payload[-1] ^ 1]),)
+    lockstep.run(0.006)
+    assert "lowstate_corrupt" in lockstep.output.status.faults

@@ -115,7 +115,7 @@ class Lockstep:
             setattr(self, name, self._copy(value))
 
     def _copy(self, value):
-        shared = (self, self._network)
+        shared = (self, self._network, np)
         return copy.deepcopy(value, {id(x): x for x in shared})
 
     def run(self, seconds: float, each_tick: Callable[[Lockstep], None] | None = None) -> None:

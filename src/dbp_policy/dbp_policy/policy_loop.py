@@ -80,9 +80,9 @@ class PolicyLoop:
         )
 
     def _tick(self, state: RobotState, status: GuardStatus, now: float) -> JointTarget:
-        halt = status.mode != Mode.POLICY or not status.speed_scale > 0.0
-        command, self.source = self._velocity_command(now, halt)
-        self.command = command * min(max(status.speed_scale, 0.0), 1.0)
+        share = min(status.speed_scale, 1.0) if status.speed_scale > 0.0 else 0.0  # also for NaN
+        command, self.source = self._velocity_command(now, status.mode != Mode.POLICY or share == 0.0)
+        self.command = share * command
         self.ticks += 1
         velocity_body = np.zeros(3) if self.estimate is None else self.estimate.velocity_body
         return self._runner.step(state, self.command, velocity_body, now)

@@ -293,6 +293,10 @@ class Go2Physics:
         """Kicks the base: adds to its velocity, in world axes, shape (3,) [m/s]."""
         self.data.qvel[:3] += dv_xyz
 
+    def heat(self, celsius: float) -> None:
+        """Sets the temperature of all motors [°C]."""
+        self._temperature = np.full(12, float(celsius))
+
     def sense(self) -> Sensed:
         """Reads the sensors as they were at the start of the last millisecond (at once after a reset)."""
         values = self._sensor_data.copy()
@@ -327,6 +331,16 @@ class Go2Physics:
         if scale > 0.0:
             q += self._encoder_bias
             dq += scale * DQ_NOISE * self._noise[6:]
+
+    def trunk_force(self) -> float:
+        """Force of the ground on trunk and head together, along the contacts' normals [N]."""
+        total, force = 0.0, np.zeros(6)
+        for i in range(self.data.ncon):
+            contact = self.data.contact[i]
+            if sorted(self.model.geom_bodyid[contact.geom].tolist()) == [0, self._base]:
+                mujoco.mj_contactForce(self.model, self.data, i, force)
+                total += force[0]
+        return total
 
     def truth(self) -> Truth:
         """Where the robot really is and what it touches."""

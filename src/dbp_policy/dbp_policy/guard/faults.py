@@ -71,10 +71,9 @@ _TABLE = (
           "the trunk is tilted too far: lift the robot onto its feet"),
     Fault("imu_gravity", D, "lying still, accelerometer and attitude differ by more than", t.GRAVITY_ANGLE, "rad",
           _PATIENCE, "accelerometer and attitude disagree: check the quaternion's order and the IMU's mounting"),
-    Fault("gyro_mismatch", S, f"gyro against the attitude's rate, mean of {t.GYRO_WINDOW * _MS:g} ms",
-          t.GYRO_MISMATCH, "rad/s", _MEASURED, "gyro and attitude disagree: the IMU is faulty or its axes are wrong"),
-    Fault("gyro_stuck", S, "the very same gyro reading in a row", t.GYRO_STUCK_STATES, "states", _EXACT,
-          "the gyro hangs: restart the robot"),
+    Fault("gyro_implausible", S, f"gyro against the attitude's rate, mean of {t.GYRO_WINDOW * _MS:g} ms, more than (or "
+          f"{t.GYRO_STUCK_STATES} times the very same reading)", t.GYRO_MISMATCH, "rad/s", _MEASURED,
+          "gyro and attitude disagree or the gyro hangs: the IMU is faulty or its axes are wrong"),
     Fault("free_fall", Z, f"specific force below {t.FREE_FALL_ACC:g} m/s² for", t.FREE_FALL_ZERO * _MS, "ms",
           "a fall of 5 cm", "the robot has lost the ground: is it lifted?"),
     Fault("falling", D, f"specific force below {t.FREE_FALL_ACC:g} m/s² for", t.FREE_FALL_DAMP * _MS, "ms",
@@ -86,11 +85,9 @@ _TABLE = (
           "Unitree's go2 URDFs, the faster", "a joint turns faster than it can: check the encoders"),
     Fault("encoder_jump", D, "a joint angle changes from one lowstate to the next by more than", t.ENCODER_JUMP,
           "rad", "three times the fastest joint's way", "a joint angle jumped: check that encoder"),
-    Fault("encoder_stuck", S, f"{t.STUCK_STATES} times the very same joint angle, the command away by",
-          t.STUCK_ASKED, "rad", "ten times a joint's friction",
-          "an encoder hangs: the joint does not move as it is told"),
-    Fault("velocity_mismatch", S, f"a joint's angles against its speeds, over {t.VELOCITY_WINDOW * _MS:g} ms",
-          t.VELOCITY_MISMATCH, "rad", _MEASURED, "a joint's angle and speed disagree: check that encoder"),
+    Fault("encoder_implausible", S, f"a joint's angles against its speeds over {t.VELOCITY_WINDOW * _MS:g} ms, more "
+          f"than (or {t.STUCK_STATES} times the very same angle, the command {t.STUCK_ASKED:g} rad away)",
+          t.VELOCITY_MISMATCH, "rad", _MEASURED, "a joint's angle and speed disagree or its encoder hangs: check it"),
     # Motors, battery, feet
     Fault("motor_hot", Z, "a motor at", t.MOTOR_HOT, "°C", _DEPLOYED, "a motor is hot: let the robot rest"),
     Fault("motor_overheated", S, "a motor at", t.MOTOR_OVERHEATED, "°C", _DEPLOYED,

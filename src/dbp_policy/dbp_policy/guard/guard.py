@@ -56,7 +56,7 @@ class GuardOutput:
     """To be written now; None as long as the guard has not been given control."""
     status: GuardStatus
     state: RobotState | None
-    """The newest lowstate if one came in this step."""
+    """The newest lowstate if one came in this step that can be computed with."""
     refusals: tuple[str, ...] = ()
     """Why each request of this step was refused, in their order; empty for the granted ones."""
 
@@ -110,7 +110,7 @@ class Guard:
         command = self._checked_command(faults, now)
         status = self._status(faults)
         newest = self._senses.state
-        fresh = newest is not None and any(state is newest for state in states)
+        fresh = any(state is newest for state in states) and "lowstate_invalid" not in faults
         state = newest if fresh else None
         return GuardOutput(command if self._modes.in_control else None, status, state, refusals)
 

@@ -43,15 +43,14 @@ class GyroWatch:
             return
         same = state.gyro_body.tobytes() == previous.gyro_body.tobytes()
         self._repeats = self._repeats + 1 if same else 0
-        if self._repeats >= t.GYRO_STUCK_STATES:
-            yield "gyro_stuck"
         turned = rotation_between(previous.quat_wxyz, state.quat_wxyz)
         self._drift = self._drift + turned - 0.5 * elapsed * (state.gyro_body + previous.gyro_body)
         over_window = self._drift - self._drifts.oldest
         full = self._drifts.full
         self._drifts.push(self._drift)
-        if full and not (np.abs(over_window) <= t.GYRO_MISMATCH * t.GYRO_WINDOW).all():
-            yield "gyro_mismatch"
+        differs = full and not (np.abs(over_window) <= t.GYRO_MISMATCH * t.GYRO_WINDOW).all()
+        if differs or self._repeats >= t.GYRO_STUCK_STATES:
+            yield "gyro_implausible"
 
 
 class GravityWatch:

@@ -41,10 +41,9 @@ class EncoderWatch:
         way = state.q_sdk - previous.q_sdk
         if not (np.abs(way) <= t.ENCODER_JUMP + t.DQ_FAULT * max(0.0, elapsed - _PERIOD)).all():
             yield "encoder_jump"
-        if self._contradicts_speed(way - 0.5 * elapsed * (state.dq_sdk + previous.dq_sdk)):
-            yield "velocity_mismatch"
-        if self._is_stuck(state, way, command):
-            yield "encoder_stuck"
+        differs = self._contradicts_speed(way - 0.5 * elapsed * (state.dq_sdk + previous.dq_sdk))
+        if self._is_stuck(state, way, command) or differs:
+            yield "encoder_implausible"
 
     def _restart(self) -> None:
         self._drifts.clear()

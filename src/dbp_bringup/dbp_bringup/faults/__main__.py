@@ -1,0 +1,131 @@
+"""`./dbp faults`: every fault in every mode, on all cores, and what the guard made of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from dbp_bringup.faults import settle
+from dbp_bringup.faults.catalogue import injections
+from dbp_bringup.faults.report import markdown, report, rich_table
+from dbp_bringup.faults.workers import prepare, run_cell, spread, stop_both_ways
+from dbp_policy import paths
+from dbp_policy.errors import DbpError, run_main
+from dbp_policy.files import check_folder_of, write_json, written_whole
+from dbp_policy.onnx_policy import load_runner
+
+
+@dataclass(frozen=True)
+class Args:
+    """Inject every fault in every mode and judge the guard's reaction by the bytes on the wire.
+
+    Runs guard, policy loop, wire codec and the MuJoCo robot in lockstep with injected time, from saved states. Exit
+    code 0 if no run was unsafe or late, 1 if one was.
+    """
+
+    seeds: int = 20
+    """Runs of each fault in each mode; each starts at another instant of the mode."""
+    json: Path | None = None
+    """Write all results there."""
+    markdown: Path | None = None
+    """Write the table there."""
+    replay: str = ""
+    """Play only this run again, a key from the JSON's `failures`."""
+    settle: bool = False
+    """Instead of faults: compare settling with plain damping, from the policy's fastest walk."""
+    phases: int = 200
+    """Of the gait, for --settle."""
+    policy: Path = paths.models_dir() / "go2_walk.onnx"
+    """The policy that walks."""
+    workers: int = len(os.sched_getaffinity(0))
+    """Processes to spread the runs over."""
+
+
+def matrix(args: Args, console: Console) -> bool:
+    """Runs the matrix, prints and writes it; whether nothing was unsafe or late."""
+    begin = time.monotonic()
+    every = injections()
+    cells = [(x.key, mode, range(args.seeds)) for x in every for mode in x.modes]
+    runs = [r for cell in spread(args.policy, args.workers, 0, run_cell, cells, console) for r in cell]
+    order = {x.key: i for i, x in enumerate(every)}
+    runs.sort(key=lambda r: order[r.fault])
+    result = report(every, runs, time.monotonic() - begin)
+    console.print(rich_table(result))
+    for failure in result["failures"][:20]:
+        console.print(f"[red]{failure['reason']}[/]: --replay '{failure['replay']}'")
+    console.print(
+        f"{result['runs']} runs, {result['unsafe']} unsafe, {result['late']} late, in {result['wall_seconds']:.0f} s; "
+        f"{len(result['covered_elsewhere'])} faults are covered by other tests, not covered yet:"
+    )
+    for faults in result["not_covered"]:
+        console.print(f"  {faults}")
+    if args.json is not None:
+        write_json(args.json, result)
+    if args.markdown is not None:
+        with written_whole(args.markdown) as file:
+            file.write_text(markdown(result))
+    return not result["failures"]
+
+
+def replay(args: Args, console: Console) -> bool:
+    """Plays one run again; whether it was neither unsafe nor late."""
+    key, _, rest = args.replay.partition("/")
+    mode, _, seed = rest.rpartition("/")
+    injection = next((x for x in injections() if x.key == key and mode in x.modes), None)
+    if injection is None or not seed.isdigit():
+        raise DbpError(f"replay: expected FAULT/MODE/SEED as the JSON's failures have it, got {args.replay!r}")
+    prepare(args.policy, 0)
+    (result,) = run_cell(key, mode, range(int(seed), int(seed) + 1))
+    console.print(result)
+    return not (result.unsafe or result.late)
+
+
+def compare_stops(args: Args, console: Console) -> bool:
+    """Settling against damping; whether settling is gentle in 95 % of the phases."""
+    if not args.phases >= 1:
+        raise DbpError(f"phases: expected at least 1, got {args.phases}")
+    tasks = [(phase,) for phase in range(args.phases)]
+    pairs = spread(args.policy, args.workers, args.phases, stop_both_ways, tasks, console)
+    stops = [stop for pair in pairs for stop in pair]
+    result = settle.summary(stops, float(min(1.0, load_runner(args.policy).contract.command_max[0])))
+    title = f"stops from {result['speed']:g} m/s at {result['phases']} gait phases: median / 95 % / greatest"
+    table = Table(title=title)
+    for name in ("", "impact, weights", "tilt, degrees", "rest, s", "distance, m", "gentle"):
+        table.add_column(name)
+    for reaction in settle.REACTIONS:
+        row = result[reaction]
+        cells = (row[name] for name in ("impact_weights", "tilt_degrees", "rest_seconds", "distance_m"))
+        spreads = (f"{x['median']:.2f} / {x['p95']:.2f} / {x['max']:.2f}" for x in cells)
+        table.add_row(reaction, *spreads, f"{100.0 * row['gentle_share']:.0f} %")
+    console.print(table)
+    if args.json is not None:
+        write_json(args.json, result)
+    return result["settle"]["gentle_share"] >= 0.95
+
+
+def main() -> int:
+    """Console entry point."""
+
+    def body() -> int:
+        args = tyro.cli(Args, prog="dbp faults")
+        for option in ("seeds", "workers"):
+            if not getattr(args, option) >= 1:
+                raise DbpError(f"{option}: expected at least 1, got {getattr(args, option)}")
+        for option in ("json", "markdown"):
+            if getattr(args, option) is not None:
+                check_folder_of(getattr(args, option), option)
+        work = compare_stops if args.settle else replay if args.replay else matrix
+        return 0 if work(args, Console()) else 1
+
+    return run_main(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""How to stop a walking robot: settling against plain damping, over many phases of its gait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dbp_bringup.lockstep import Lockstep, Snapshot
+from dbp_bringup.robot.physics import PhysicsOptions
+from dbp_policy import go2
+from dbp_policy.errors import DbpError
+from dbp_policy.runner import Runner
+from dbp_policy.types import Mode, Request
+
+REACTIONS = ("settle", "damp")
+PHASE_STEP = 0.014
+"""Between two walks' stops [s]; against a gait of 0.5 s no phase comes twice in 250 of them."""
+LONGEST = 4.0
+"""A robot that does not rest by then is counted with this time [s]."""
+AT_REST, JOINTS_AT_REST, REST_TIME = 0.02, 0.2, 0.1
+"""On its belly, with base and all joints slower than this for so long, it rests [m/s], [rad/s], [s]."""
+IMPACT_MAX, TILT_MAX = 1.5, np.radians(15.0)
+"""What settling has to keep in 95 % of all phases: force on the trunk over the robot's weight, tilt [rad]."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One way down."""
+
+    reaction: str
+    phase: int
+    impact: float
+    """Greatest force of the ground on the trunk, over the robot's weight."""
+    tilt: float
+    """Greatest, [rad]."""
+    rest_time: float
+    """From the fault to rest [s]."""
+    distance: float
+    """From where the fault came to rest [m]."""
+
+
+class Walks:
+    """A robot that walks at the fastest forward command of its policy, at many phases of its gait.
+
+    Args:
+        runner: The policy.
+        phases: How many.
+
+    Raises:
+        DbpError: It does not get to walk.
+    """
+
+    def __init__(self, runner: Runner, phases: int) -> None:
+        self.speed = float(min(1.0, runner.contract.command_max[0]))
+        self.lockstep = Lockstep(runner, PhysicsOptions(noise=1.0, friction=0.6, seed=2), estimate=False)
+        if not (self.lockstep.stand_up() and self.lockstep.start()):
+            raise DbpError(f"expected a robot that walks, got {self.lockstep.output.status}")
+        self.lockstep.command = np.array([self.speed, 0.0, 0.0])
+        self.lockstep.run(2.0)
+        self._snapshots: list[Snapshot] = []
+        for _ in range(phases):
+            self._snapshots.append(self.lockstep.save())
+            self.lockstep.run(PHASE_STEP)
+        if self.lockstep.guard.mode != Mode.POLICY:
+            raise DbpError(f"expected a robot that walks on, got {self.lockstep.output.status}")
+
+    def stop(self, phase: int, reaction: str) -> Stop:
+        """Lets one reaction take the robot down from one phase."""
+        stack = self.lockstep
+        stack.restore(self._snapshots[phase])
+        physics = stack.robot.physics
+        begin, start = stack.now, stack.truth.position[:2].copy()
+        if reaction == "settle":
+            physics.heat(90.0)
+        stack.tick(*([Request.ESTOP] if reaction == "damp" else []))
+        impact = tilt = still = 0.0
+        while stack.now - begin < LONGEST and still < REST_TIME:
+            stack.tick()
+            impact = max(impact, physics.trunk_force())
+            truth = stack.truth
+            tilt = max(tilt, float(np.arccos(np.clip(truth.up_z, -1.0, 1.0))))
+            resting = truth.trunk_contact and bool((np.abs(truth.velocity_world) < AT_REST).all())
+            resting &= bool((np.abs(physics.data.qvel[6:]) < JOINTS_AT_REST).all())
+            still = still + 1.0 / go2.LOWSTATE_HZ if resting else 0.0
+        return Stop(
+            reaction=reaction,
+            phase=phase,
+            impact=impact / (go2.MASS * go2.GRAVITY),
+            tilt=tilt,
+            rest_time=stack.now - begin - still,
+            distance=float(np.linalg.norm(stack.truth.position[:2] - start)),
+        )
+
+
+def summary(stops: Sequence[Stop], speed: float) -> dict:
+    """Both reactions side by side, as data for JSON."""
+    result: dict = {"speed": speed, "friction": 0.6, "phases": len(stops) // len(REACTIONS)}
+    for reaction in REACTIONS:
+        chosen = [stop for stop in stops if stop.reaction == reaction]
+        gentle = [stop.impact <= IMPACT_MAX and stop.tilt <= TILT_MAX for stop in chosen]
+        result[reaction] = {
+            "gentle_share": float(np.mean(gentle)),
+            "impact_weights": _spread([stop.impact for stop in chosen]),
+            "tilt_degrees": _spread([np.degrees(stop.tilt) for stop in chosen]),
+            "rest_seconds": _spread([stop.rest_time for stop in chosen]),
+            "distance_m": _spread([stop.distance for stop in chosen]),
+        }
+    return result
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {
+        "median": float(np.median(values)),
+        "p95": float(np.quantile(values, 0.95)),
+        "max": float(np.max(values)),
+    }
