@@ -128,7 +128,8 @@ def test_a_guard_that_damps_without_a_reason_is_unsafe(states, monkeypatch):
 def test_a_guard_that_forgets_its_latch_is_unsafe(states, monkeypatch):
     unlatched = property(lambda self: False, lambda self, value: None)
     monkeypatch.setattr(ModeMachine, "latched", unlatched, raising=False)
-    assert run(states, named("encoder jumps"), "estop", 19).unsafe == "motion though nobody asked for any"
+    result = run(states, named("lowstate 20 ms late"), "estop", 19)
+    assert result.unsafe == "motion though nobody asked for any"
 
 
 def test_a_settling_that_does_not_stand_is_unsafe(states, monkeypatch):

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from dbp_bringup.faults.catalogue import injections
 from dbp_bringup.faults.report import markdown, report, rich_table
 from dbp_bringup.faults.workers import prepare, run_cell, spread, stop_both_ways
 from dbp_policy import paths
+from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.files import check_folder_of, write_json, written_whole
 from dbp_policy.onnx_policy import load_runner
@@ -114,7 +114,7 @@ def main() -> int:
     """Console entry point."""
 
     def body() -> int:
-        args = tyro.cli(Args, prog="dbp faults")
+        args = parse(Args, "dbp faults")
         for option in ("seeds", "workers"):
             if not getattr(args, option) >= 1:
                 raise DbpError(f"{option}: expected at least 1, got {getattr(args, option)}")

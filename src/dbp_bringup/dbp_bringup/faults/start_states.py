@@ -77,7 +77,7 @@ class StartStates:
         self._take("settling", 1.4)
         stack.restore(walking)
         self._ask(Request.ESTOP, Mode.DAMPING)
-        self._take("estop", 2.0)
+        self._take("estop", 3.6)  # from the first instant to well at rest
         stack.restore(walking)
         self._ask(Request.SIT_DOWN, Mode.SITTING_DOWN)
         self._take("sitting_down", 1.9)
