@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dbp_policy import go2
-from dbp_policy.guard import limits
+from dbp_policy.guard import limits, motions
 from dbp_policy.guard.guard import Guard, GuardOutput
 from dbp_policy.types import JointTarget, Mode, OperatorRequest, Request, RobotState
 from dbp_policy.unitree.remote import Remote, encode_remote
@@ -566,3 +566,25 @@ def check_bounds(c) -> None:
     outside = (c.q < go2.Q_MIN - limits.POSITION_MARGIN) | (c.q > go2.Q_MAX + limits.POSITION_MARGIN)
     assert not (outside & (c.kp > 0)).any()
     assert not c.tau.any() and not c.dq.any()
+
+
+# The last check ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MOVING)
+def test_a_command_that_fails_the_last_check_is_never_published(rig, monkeypatch, mode):
+    rig.to(mode)
+    monkeypatch.setattr("dbp_policy.guard.guard.command_allowed", lambda *_: False)
+    output = rig.step()
+    assert is_damping(output) and output.status.latched and "command_unsafe" in rig.step().status.faults
+
+
+def test_a_policys_command_out_of_reach_settles(rig, monkeypatch):
+    rig.to(Mode.POLICY)
+    answers = iter([False, True])
+    monkeypatch.setattr("dbp_policy.guard.guard.command_allowed", lambda *_: next(answers, True))
+    assert rig.step().status.mode == Mode.SETTLING and "policy_reach" in rig.outputs[-1].status.faults
+
+
+def test_a_motion_that_is_over_holds_its_last_pose():
+    assert motions.SETTLE.command(go2.STAND_Q, 99.0).q == pytest.approx(go2.CROUCH_Q)

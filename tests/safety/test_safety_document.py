@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 from dbp_policy.guard.faults import FAULTS
@@ -19,3 +20,11 @@ def test_the_table_in_the_document_is_the_codes():
 def test_only_the_table_is_replaced():
     assert updated(f"a\n{BEGIN}\nold\n{END}\nb") == f"a\n{BEGIN}\n{table()}\n{END}\nb"
     assert table().count("\n") == len(FAULTS) + 1
+
+
+def test_it_is_brought_up_to_date_by_a_command(tmp_path, monkeypatch):
+    file = tmp_path / "safety.md"
+    file.write_text(f"{BEGIN}\n{END}\n")
+    monkeypatch.setattr("sys.argv", ["table", str(file)])
+    runpy.run_module("dbp_policy.guard.table", run_name="__main__")
+    assert file.read_text() == f"{BEGIN}\n{table()}\n{END}\n"
