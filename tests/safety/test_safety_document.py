@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from pathlib import Path
 
 from dbp_policy.guard.faults import FAULTS
@@ -26,5 +27,6 @@ def test_it_is_brought_up_to_date_by_a_command(tmp_path, monkeypatch):
     file = tmp_path / "safety.md"
     file.write_text(f"{BEGIN}\n{END}\n")
     monkeypatch.setattr("sys.argv", ["table", str(file)])
+    monkeypatch.delitem(sys.modules, "dbp_policy.guard.table")
     runpy.run_module("dbp_policy.guard.table", run_name="__main__")
     assert file.read_text() == f"{BEGIN}\n{table()}\n{END}\n"

@@ -95,7 +95,7 @@ def test_a_stuck_encoder_is_found_when_the_joint_is_asked_to_move():
     still = [replace(s, q_sdk=go2.STAND_Q, dq_sdk=np.zeros(12)) for s in states]
     watch = EncoderWatch()
     found = [list(watch.update(s, hold(go2.STAND_Q + (i >= 300)))) for i, s in enumerate(still)]
-    assert first(found, "encoder_implausible") == 349, "a joint has 100 ms to follow a command that jumps"
+    assert first(found, "encoder_implausible") == 329, "a joint has 60 ms to follow a command that jumps"
     assert not any(encoders(states, damping_command())), "nor does damping"
 
 

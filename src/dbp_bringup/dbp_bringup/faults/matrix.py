@@ -10,7 +10,7 @@ import numpy as np
 
 from dbp_bringup.faults.injections import Injection
 from dbp_bringup.faults.recorder import PERIOD, Recorder
-from dbp_bringup.faults.start_states import FOLLOWED, MOVING, SILENT, StartStates
+from dbp_bringup.faults.start_states import FOLLOWED, MOVING, StartStates
 from dbp_bringup.lockstep import Lockstep
 from dbp_policy.guard.faults import Severity
 from dbp_policy.guard.motions import SETTLE, SETTLE_RAMP
@@ -127,9 +127,8 @@ class _Trial:
         if violation:
             return violation, np.nan
         stiff = self._recorder.stiff()
-        if self._mode in SILENT or not self._stack.guard.in_control:
-            stopped = self._stack.output.status.latched  # a stop takes control, to damp and for nothing else
-            if stiff.any() or len(stiff) and not stopped:
+        if not self._stack.guard.in_control:  # a stop takes control, and then damps
+            if len(stiff):
                 return "commands though nobody asked for any", np.nan
             return self._judge_refusal(), np.nan
         if not self._moving:

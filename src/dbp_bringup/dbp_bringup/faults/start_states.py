@@ -24,7 +24,6 @@ MODES = (
 """init: the guard has not seen a lowstate; idle: it has not been given control; estop: stopped and latched."""
 
 MOVING = ("standing_up", "standing", "walking", "sitting_down", "settling")
-SILENT = ("init", "idle")
 FOLLOWED = ("walking",)
 """Where the policy's targets count."""
 

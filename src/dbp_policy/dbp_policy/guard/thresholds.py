@@ -45,7 +45,7 @@ GYRO_MISMATCH = 0.2
 """Mean difference over the window between the gyro and the quaternion's rate [s], [rad/s]; walks of the validation
 battery show 0.02."""
 
-GYRO_STUCK_STATES = 50
+GYRO_STUCK_STATES = 30
 """The very same three numbers of the gyro in a row (100 ms)."""
 
 FREE_FALL_ACC = 3.0
@@ -69,9 +69,9 @@ VELOCITY_MISMATCH = 0.06
 """Over the window: the way of a joint by its angles less the way by its speeds [s], [rad]; walks of the validation
 battery show 0.01, the rest is for speeds that a robot filters."""
 
-STUCK_STATES = 50
+STUCK_STATES = 30
 STUCK_ASKED = 0.1
-"""The very same angle for so many lowstates (100 ms) with the command so far [rad] from where it was when the joint
+"""The very same angle for so many lowstates (60 ms) with the command so far [rad] from where it was when the joint
 last moved: with kp 25 that is 2.5 N·m, ten times a joint's friction."""
 
 # Motors and battery --------------------------------------------------------------------------------------------------
