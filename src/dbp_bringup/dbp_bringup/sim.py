@@ -101,7 +101,10 @@ def _run(args: Args, folder: Path) -> int:
             session.wait_ready()
             if not scripted:
                 return _interactive(session, supervisor)
-            marks = _script(session, args)
+            try:
+                marks = _script(session, args)
+            except DbpError as error:  # where the machine itself stood still, that may be why
+                raise DbpError(f"{error} (this machine stalled for up to {1e3 * stalls.worst:.0f} ms)") from None
     report = walk_report(Recorded.load(folder / "run.npz"), np.array(args.cmd), **marks["windows"])
     report = {"command": list(args.cmd), **report, **marks["notes"], "machine_stall_ms": round(1e3 * stalls.worst, 1)}
     return _conclude(report, args.json)

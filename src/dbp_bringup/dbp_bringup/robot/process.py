@@ -23,7 +23,7 @@ from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import motion_switcher_server
 
-_PRIORITY = 40
+_PRIORITY = 70  # above the controllers: a real robot shares no processor with them
 _DISCOVERY = 0.5
 """What DDS needs to find others on this host [s]."""
 _TRUTH_EVERY = 5
