@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dbp_policy.guard.faults import FAULTS, Severity, speed_scale, worst
+from dbp_policy.guard.guard import Guard
 
 
 def test_the_gravest_fault_decides():
@@ -27,3 +28,12 @@ def test_every_row_is_whole(name):
     assert len(fault.message) > 20 and len(fault.condition) > 5
     assert fault.threshold is None or fault.threshold > 0.0 and fault.source, "a number says where it comes from"
     assert 0.0 < fault.speed_scale <= 1.0 and (fault.speed_scale == 1.0 or fault.severity == Severity.WARN)
+
+
+@pytest.mark.parametrize("share, overruns", [(0.99, 0), (1.01, 1)])
+def test_the_overrun_that_the_table_names_is_the_one_that_the_guard_counts(share, overruns):
+    assert FAULTS["guard_overrun"].unit == "ms"
+    guard = Guard()
+    guard.step((), (), (), now=1.0)
+    later = guard.step((), (), (), now=1.0 + share * FAULTS["guard_overrun"].threshold / 1e3)
+    assert later.status.overruns == overruns and ("guard_overrun" in later.status.faults) == bool(overruns)

@@ -124,7 +124,7 @@ _TABLE = (
     # The guard itself
     Fault("command_unsafe", D, "the guard's own command leaves its bounds (limits.py)", None, "", "go2.py",
           "the guard's own command left its bounds: report this"),
-    Fault("guard_overrun", W, "the guard's own tick later than", 2.0 * _MS * t.OVERRUN_PERIODS, "ms", _SDK,
+    Fault("guard_overrun", W, "the guard's own tick later than", t.OVERRUN_PERIODS * _MS / go2.LOWSTATE_HZ, "ms", _SDK,
           "the guard's own tick came late: the computer is overloaded"),
 )  # fmt: skip
 
