@@ -13,7 +13,7 @@ import numpy as np
 
 from dbp_bringup.robot.physics import PhysicsOptions, PhysicsState, Truth
 from dbp_bringup.robot.simulated_go2 import LOWSTATE_PERIOD_MS, SimulatedGo2
-from dbp_policy.guard.guard import Guard, GuardOutput
+from dbp_policy.guard.guard import Guard, GuardInput, GuardOutput
 from dbp_policy.policy_loop import PolicyLoop
 from dbp_policy.runner import Runner
 from dbp_policy.types import JointTarget, Mode, OperatorRequest, Request, RobotState
@@ -46,6 +46,7 @@ class Lockstep:
         policy_alive: Set to False to kill the policy side.
         lowstate_tap: What reaches the guard for each payload that the robot sends; assign to it to inject faults.
         target_tap: What reaches the guard for each answer of the policy.
+        input_tap: What reaches the guard in a tick, all together.
         lowcmd_tap: Sees the time and the bytes of every rt/lowcmd.
     """
 
@@ -77,7 +78,8 @@ class Lockstep:
         states, corrupt = self._receive(self.lowstate_tap(self.robot.lowstate()))
         targets, self._targets = self._targets, []
         asked = [OperatorRequest(request, self.now) for request in requests]
-        output = self.guard.step(states, targets, asked, self.now, corrupt, policy_gone=not self.policy_alive)
+        heard = GuardInput(states, targets, asked, corrupt, policy_gone=not self.policy_alive)
+        output = self.guard.step(self.input_tap(heard), self.now)
         if output.command is not None:
             payload = wire.encode_lowcmd(output.command)
             self.lowcmd_tap(self.now, payload)
@@ -101,6 +103,7 @@ class Lockstep:
         """Lets everything through as it is."""
         self.lowstate_tap: Callable[[bytes], Sequence[bytes]] = lambda payload: (payload,)
         self.target_tap: Callable[[JointTarget], Sequence[JointTarget]] = lambda target: (target,)
+        self.input_tap: Callable[[GuardInput], GuardInput] = lambda heard: heard
         self.lowcmd_tap: Callable[[float, bytes], None] = lambda now, payload: None
 
     def save(self) -> Snapshot:
