@@ -77,12 +77,13 @@ def real_stack(values: Mapping[str, str]) -> tuple[Process, ...]:
 
 
 def _controllers(v: Mapping[str, str], interface: str, domain: str) -> tuple[Process, ...]:
-    guard = ("--network-interface", interface, "--domain", domain, *_folder(v))
+    wire = ("--network-interface", interface, "--domain", domain, *_folder(v))
     named = (("policy", v["policy"]), ("runtime_dir", v["runtime_dir"]))
     parameters = tuple((name, value) for name, value in named if value)
     return (
         Process("policy_node", "dbp_policy", "policy_node", parameters=parameters, is_node=True),
-        Process("guard", "dbp_policy", "guard", guard),
+        Process("standby", "dbp_policy", "standby", wire),
+        Process("guard", "dbp_policy", "guard", wire),
     )
 
 
