@@ -71,13 +71,18 @@ class Lockstep:
     def _velocity_command(self, _now: float, halt: bool) -> tuple[np.ndarray, str]:
         return (np.zeros(3) if halt else self.command), "script"
 
-    def tick(self, *requests: Request) -> GuardOutput:
-        """One guard period: the robot moves, its lowstate reaches the guard, the guard's command the robot."""
+    def tick(self, *requests: Request, waiting: Sequence[OperatorRequest] = ()) -> GuardOutput:
+        """One guard period: the robot moves, its lowstate reaches the guard, the guard's command the robot.
+
+        Args:
+            requests: An operator's actions of now.
+            waiting: Requests of another time.
+        """
         self.robot.step(LOWSTATE_PERIOD_MS)
         self.now += LOWSTATE_PERIOD_MS / 1000.0
         states, corrupt = self._receive(self.lowstate_tap(self.robot.lowstate()))
         targets, self._targets = self._targets, []
-        asked = [OperatorRequest(request, self.now) for request in requests]
+        asked = [*waiting, *(OperatorRequest(request, self.now) for request in requests)]
         heard = GuardInput(states, targets, asked, corrupt, policy_gone=not self.policy_alive)
         output = self.guard.step(self.input_tap(heard), self.now)
         if output.command is not None:

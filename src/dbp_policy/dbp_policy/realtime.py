@@ -1,4 +1,4 @@
-"""What keeps a process's loop on time: real-time priority, memory that is not swapped out, a collector that is quiet."""
+"""What keeps a process's loop on time: real-time priority, memory that is not swapped, a collector that is quiet."""
 
 from __future__ import annotations
 

@@ -17,6 +17,8 @@ from dbp_policy.unitree import wire
 from dbp_policy.unitree.remote import Remote
 
 PERIOD_MS = 1000 // go2.LOWSTATE_HZ
+READER_DEPTH = 16
+"""Lowstates that the guard's reader keeps for it (unitree.channels)."""
 _COVERED = wire.LOWSTATE.positions("tick", "crc", *(f"motor_state.{i}.q" for i in range(go2.NUM_JOINTS)))
 """Bytes that a checksum tells about; CDR's padding is none of them."""
 
@@ -41,6 +43,8 @@ class Injection:
     """The fault is present until the end of the run; one that passes refuses no start."""
     asked: tuple[Request, ...] = ()
     """Of the guard, in the first tick."""
+    no_start: bool = False
+    """Though it stops nothing, nobody may stand up or start the policy."""
 
 
 # Lowstates -----------------------------------------------------------------------------------------------------------
@@ -352,6 +356,39 @@ def remote_pressed(stack: Lockstep, rng: np.random.Generator) -> None:
 
 def guard_restarts(stack: Lockstep, rng: np.random.Generator) -> None:
     stack.guard = Guard()
+
+
+def guard_stopped(milliseconds: int) -> Inject:
+    """The guard does not run for so long, and then finds everything that came meanwhile and was kept for it."""
+
+    def inject(stack: Lockstep, rng: np.random.Generator) -> None:
+        kept: list[bytes] = []
+        for _ in range(milliseconds // PERIOD_MS):
+            stack.robot.step(PERIOD_MS)
+            stack.now += 1e-3 * PERIOD_MS
+            kept.append(stack.robot.lowstate())
+        once = [tuple(kept[-READER_DEPTH:])]
+        stack.lowstate_tap = lambda payload: (*(once.pop() if once else ()), payload)
+
+    return inject
+
+
+# Others beside the guard ---------------------------------------------------------------------------------------------
+
+
+def around(**fields: object) -> Inject:
+    """Something else that reaches the guard in every tick: fields of its input."""
+
+    def inject(stack: Lockstep, rng: np.random.Generator) -> None:
+        stack.input_tap = lambda heard: replace(heard, **fields)
+
+    return inject
+
+
+def foreign_command(stack: Lockstep, rng: np.random.Generator) -> None:
+    """One command of somebody else's, on the wire once."""
+    counts = iter((1,))
+    stack.input_tap = lambda heard: replace(heard, foreign=next(counts, 0))
 
 
 def both(first: Inject, second: Inject) -> Inject:
