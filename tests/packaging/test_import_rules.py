@@ -32,6 +32,7 @@ PROCESSES = {
     "dbp_policy.guard.standby_process": set(),
     "dbp_policy.policy_node": ROS,
     "dbp_policy.estop": set(),
+    "dbp_policy.estop_endpoint": set(),
 }
 
 

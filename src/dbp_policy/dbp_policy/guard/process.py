@@ -14,7 +14,9 @@ from dbp_policy import go2, local_link, paths, realtime
 from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now
 from dbp_policy.errors import DbpError, run_main
+from dbp_policy.estop_records import PORT
 from dbp_policy.guard.checks.writers import CommandWatch
+from dbp_policy.guard.endpoint_socket import RemoteStops
 from dbp_policy.guard.guard import Guard, GuardInput, GuardOutput
 from dbp_policy.guard.pace import Pace
 from dbp_policy.guard.take_over import TakeOver
@@ -50,6 +52,12 @@ class Args:
     """Release the robot's own motion service before taking control, once the robot lies still."""
     standby: bool = True
     """Expect a standby beside this guard; without one nobody may stand up."""
+    estop_endpoints: str = ""
+    """Names of the remote e-stop endpoints that have to answer, separated by commas."""
+    estop_key: Path | None = None
+    """File of the key shared with them."""
+    estop_port: int = PORT
+    """UDP port that they reach the guard at."""
     runtime_dir: Path = field(default_factory=paths.runtime_dir)
     """Folder of the local sockets."""
 
@@ -82,12 +90,16 @@ class GuardProcess:
         robot: The robot's side.
         link: The local sockets' side, bound to the guard's name.
         standby: The way to the standby, if one is expected.
+        stops: The remote e-stop endpoints.
     """
 
-    def __init__(self, robot: Robot, link: local_link.Link, standby: local_link.Link | None) -> None:
+    def __init__(
+        self, robot: Robot, link: local_link.Link, standby: local_link.Link | None, stops: RemoteStops
+    ) -> None:
         self._robot = robot
         self._link = link
         self._standby = standby
+        self._stops = stops
         self._standby_took = standby is None
         self._guard = Guard(_PERIOD)
         self._commands = CommandWatch()
@@ -144,6 +156,7 @@ class GuardProcess:
             self._damp()
             self._beat(leaving=True)
             self._link.close()
+            self._stops.close()
 
     def _tick(self, pace: Pace, *requests_of_its_own: OperatorRequest) -> None:
         """Waits for the next lowstate, or for as long as one may take; then steps once."""
@@ -161,6 +174,7 @@ class GuardProcess:
             self._robot.commands.write(payload)
             self._commands.sent(payload)
         self._beat()
+        self._stops.tell(output.status)
         self._tell(output)
         for asker, refusal in zip(askers, output.refusals, strict=True):
             if asker is not None:  # an asker without an address cannot be answered
@@ -191,6 +205,7 @@ class GuardProcess:
             standby_took=self._standby_took,
             rivals=self._rivals(standby=True),
             foreign=self._commands.foreign(self._robot.commands_heard.take()),
+            endpoints=self._stops.report(now()),
         )
         return heard, askers
 
@@ -239,11 +254,13 @@ def main() -> int:
 
     def body() -> int:
         args = parse(Args, "guard")
+        stops = RemoteStops(args.estop_endpoints, args.estop_key, args.estop_port)
         limits = [realtime.take_priority(_PRIORITY)]  # DDS's threads inherit it
         process = GuardProcess(
             Robot(args.network_interface, args.domain),
             local_link.Link(args.runtime_dir, local_link.GUARD_SOCKET),
             local_link.Link(args.runtime_dir, patience=_BEATS_WAITING) if args.standby else None,
+            stops,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, process.stop)
