@@ -120,7 +120,10 @@ def _operator() -> list[Injection]:
         Injection("e-stop by request", S, 0.010, nothing, lasts=False, asked=(Request.ESTOP,)),
         Injection("e-stop twice", D, 0.010, nothing, lasts=False, asked=(Request.ESTOP, Request.ESTOP)),
         Injection("e-stop endpoint pressed", S, 0.010, inject.around(endpoints=EndpointReport(pressed=True))),
-        Injection("e-stop endpoint silent", S, 0.010, inject.around(endpoints=EndpointReport(silent=("bench",)))),
+        Injection("e-stop endpoint answers", NONE, 0.4, inject.endpoint(lambda sent: sent[-1])),
+        Injection("e-stop endpoint dies", S, 0.31, inject.endpoint(lambda sent: None)),
+        Injection("e-stop endpoint replays", S, 0.31, inject.endpoint(lambda sent: sent[0])),
+        Injection("e-stop endpoint answers wrongly", S, 0.31, inject.endpoint(lambda sent: sent[-1][:-1] + b"?")),
     ]
 
 
