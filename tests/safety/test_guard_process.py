@@ -1,0 +1,445 @@
+"""The guard's process on a made-up robot and a made-up clock, with real local sockets."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from guard_rig import LYING
+
+from dbp_policy import clock, go2, local_link
+from dbp_policy.errors import DbpError
+from dbp_policy.guard import process
+from dbp_policy.guard.endpoint_socket import RemoteStops
+from dbp_policy.guard.process import GuardProcess
+from dbp_policy.local_link import GUARD_SOCKET, POLICY_SOCKET, STANDBY_SOCKET, Link, encode
+from dbp_policy.types import Beat, GuardStatus, JointTarget, Mode, OperatorRequest, Request, RobotState
+from dbp_policy.unitree import wire
+
+PERIOD = 0.002
+
+
+class Clock:
+    """Time passes where the process waits."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.t = 1000.0
+        self.others = lambda: None
+        """What others do while the process sleeps."""
+        for module in (process, clock):
+            monkeypatch.setattr(module, "now", lambda: self.t)
+        monkeypatch.setattr("time.sleep", self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0.0
+        self.t += seconds
+        self.others()
+
+
+class Robot:
+    """Sends a lowstate every 2 ms, follows commands at once; its own reader and writer, and its motion service."""
+
+    mode = ""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.state = LYING
+        self.silent = False
+        self.damaged = False
+        self.sent: list[bytes] = []
+        self.echo: list[bytes] = []
+        self.matched = 2
+        self.lowstates = self.commands_heard = self.commands = self.switcher = self
+        self._next = clock.t + PERIOD
+        self._waiting: list[bytes] = []
+        self._steps = 0
+        self.lowstates, self.commands_heard = self, Heard(self)
+
+    def wait(self, timeout: float) -> bool:
+        assert timeout < 0.01
+        end = self.clock.t + max(0.0, timeout)
+        if self.silent or self._next > end:
+            self.clock.t = end
+            return False
+        self.clock.t = max(self.clock.t, self._next)
+        self._next += PERIOD
+        self._steps += 1
+        noise = 1e-4 * np.sin(self._steps * np.arange(1.0, 4.0))
+        self.state = replace(self.state, tick_ms=2 * self._steps, gyro_body=noise)
+        payload = wire.encode_lowstate(self.state)
+        self._waiting.append(payload[:-1] + bytes([payload[-1] ^ self.damaged]))
+        return True
+
+    def take(self) -> list[bytes]:
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def write(self, payload: bytes) -> None:
+        self.sent.append(payload)
+        self.echo.append(payload)
+        command = wire.decode_lowcmd(payload)
+        if command.kp.any():
+            way = (command.q - self.state.q_sdk) / PERIOD
+            self.state = replace(self.state, q_sdk=command.q, dq_sdk=way)
+        else:
+            self.state = replace(self.state, dq_sdk=np.zeros(12))
+
+    def step_check(self, now: float) -> str | None:
+        return self.mode
+
+    def step_release(self, now: float, lying: bool) -> bool:
+        return self.mode == ""
+
+
+class Heard:
+    """What the guard hears on rt/lowcmd: its own commands, and others'."""
+
+    def __init__(self, robot: Robot) -> None:
+        self._robot = robot
+
+    @property
+    def matched(self) -> int:
+        return self._robot.matched
+
+    def take(self) -> list[bytes]:
+        taken, self._robot.echo = self._robot.echo, []
+        return taken
+
+
+class Event:
+    """Stands in for the process's: a wait passes made-up time, and a plan is kept by calls."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._set = False
+
+    def set(self) -> None:
+        self._set = True
+
+    def is_set(self) -> bool:
+        self._bench.proceed()
+        return self._set
+
+    def wait(self, seconds: float) -> bool:
+        self._bench.robot.wait(PERIOD)
+        self._bench.clock.t += seconds
+        return self.is_set()
+
+
+class Bench:
+    """A guard's process, its sockets' other ends, and a plan of what happens after so many ticks."""
+
+    def __init__(self, tmp_path, monkeypatch, standby: bool = True) -> None:
+        self.clock = Clock(monkeypatch)
+        self.robot = Robot(self.clock)
+        self.policy, self.standby, self.tool = (Link(tmp_path, n) for n in (POLICY_SOCKET, STANDBY_SOCKET, None))
+        self.folder = tmp_path
+        self.beats: list[Beat] = []
+        self.told: list[tuple] = []
+        self.answers: list[GuardStatus] = []
+        self.plan: dict[int, list] = {}
+        self.ticks = 0
+        self.policy_talks = True
+        self.process = GuardProcess(
+            self.robot, Link(tmp_path, GUARD_SOCKET), Link(tmp_path) if standby else None, RemoteStops("", None)
+        )
+        self.process._stopping = Event(self)
+        self.clock.others = self.take_beats
+
+    def proceed(self) -> None:
+        """What the others do between two ticks."""
+        self.ticks += 1
+        self.take_beats()
+        for message, status, _ in self.policy.receive() if self.policy else ():
+            self.told.append((message, status))
+            if isinstance(message, RobotState) and self.policy_talks:
+                answer = JointTarget(
+                    self.ticks, self.clock.t, message.tick_ms, go2.STAND_Q, np.full(12, 25.0), np.full(12, 0.5)
+                )
+                self.policy.send(encode(answer), GUARD_SOCKET)
+        self.answers += [message for message, _, _ in self.tool.receive()]
+        for action in self.plan.pop(self.ticks, ()):
+            action()
+
+    def take_beats(self) -> None:
+        self.beats += [message for message, _, _ in self.standby.receive()] if self.standby else []
+
+    def at(self, tick: int, action) -> None:
+        self.plan.setdefault(tick, []).append(action)
+
+    def ask(self, request: Request) -> None:
+        assert self.tool.send(encode(OperatorRequest(request, self.clock.t)), GUARD_SOCKET)
+
+    def stop(self) -> None:
+        self.process.stop()
+
+    @property
+    def mode(self) -> Mode:
+        return self.process._guard.mode
+
+    def commands(self) -> list:
+        return [wire.decode_lowcmd(payload) for payload in self.robot.sent]
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+def test_it_takes_over_a_robot_that_lies_and_beats_meanwhile(bench):
+    assert bench.process.take_over(release=True)
+    bench.proceed()
+    assert bench.beats and all(b == Beat(os.getpid(), in_control=False, leaving=False) for b in bench.beats)
+    assert not bench.robot.sent
+
+
+def test_it_says_what_it_waits_for_once_and_can_be_asked_to_stop(bench, capsys):
+    bench.robot.silent = True
+    bench.at(400, bench.stop)
+    assert not bench.process.take_over(release=True)
+    said = capsys.readouterr().out
+    assert said == "guard: waiting for rt/lowstate (is the robot on, and the interface the right one?)\n"
+
+
+def test_it_waits_for_another_writer_and_for_foreign_commands_to_end(bench):
+    bench.robot.matched = 3
+    bench.at(100, lambda: setattr(bench.robot, "matched", 2))
+    for tick in range(100, 200):
+        bench.at(tick, lambda: bench.robot.echo.append(b"whatever"))
+    assert bench.process.take_over(release=True) and bench.ticks >= 200
+
+
+def test_the_standbys_writer_is_none_of_the_rivals_only_while_it_takes_beats(bench):
+    bench.standby.close()
+    bench.standby = None
+    with pytest.raises(DbpError, match="the only writer"):
+        bench.process.take_over(release=True)
+
+
+def test_without_a_standby_expected_one_writer_is_all_there_may_be(tmp_path, monkeypatch):
+    bench = Bench(tmp_path, monkeypatch, standby=False)
+    bench.robot.matched = 1
+    assert bench.process.take_over(release=True) and not bench.beats
+    bench.at(10, bench.stop)
+    bench.at(5, lambda: setattr(bench.robot, "matched", 2))
+    bench.process.run()
+    assert "second_writer" in bench.told[-1][1].faults
+
+
+def test_every_lowstate_is_answered_once_at_the_robots_rate(bench):
+    bench.at(1, lambda: bench.ask(Request.ESTOP))
+    bench.at(300, bench.stop)
+    begin = bench.clock.t
+    bench.process.run()
+    states = [message for message, _ in bench.told if isinstance(message, RobotState)]
+    assert len(states) in (298, 299) and states == sorted(states, key=lambda s: s.tick_ms)
+    assert bench.clock.t - begin == pytest.approx(300 * PERIOD + 1.0, abs=0.01), "and then a second of damping"
+    assert len(bench.robot.sent) == pytest.approx(300 + 500, abs=3)
+
+
+def test_a_silent_robot_changes_nothing_in_the_guards_rate_and_is_told(bench):
+    bench.at(1, lambda: bench.ask(Request.ESTOP))
+    bench.at(50, lambda: setattr(bench.robot, "silent", True))
+    bench.at(550, bench.stop)
+    bench.process.run()
+    statuses = [message for message, _ in bench.told if isinstance(message, GuardStatus)]
+    assert len(statuses) in (18, 19, 20), "every 50 ms of a second"
+    assert "lowstate_stale" in statuses[-1].faults
+    assert len(bench.robot.sent) == pytest.approx(550 + 500, abs=3)
+
+
+def test_a_flood_of_lowstates_does_not_make_it_faster_than_a_millisecond(bench, monkeypatch):
+    monkeypatch.setattr(bench.robot, "wait", lambda timeout: True)
+    bench.at(101, bench.stop)
+    begin = bench.clock.t
+    bench.process.run()
+    assert bench.clock.t - begin == pytest.approx(100 * 0.5 * PERIOD, abs=PERIOD)
+
+
+def test_damaged_lowstates_are_counted_and_faulted(bench):
+    bench.robot.damaged = True
+    bench.at(50, bench.stop)
+    bench.process.run()
+    assert "lowstate_corrupt" in bench.told[-1][0].faults and bench.process._bad_lowstates > 40
+
+
+def test_who_asks_is_answered_and_who_has_no_address_is_not(bench):
+    bench.at(20, lambda: bench.ask(Request.START))
+    bench.at(25, lambda: bench.tool.send(b"noise", GUARD_SOCKET))
+    bench.at(26, lambda: bench.tool.send(encode(GuardStatus()), GUARD_SOCKET))
+    bench.at(40, bench.stop)
+    bench.process.run()
+    bench.proceed()
+    assert [a.refusal for a in bench.answers] == ["start refused in mode damping"]
+
+
+def walk(bench: Bench) -> None:
+    """Up and into the policy within 1,300 ticks."""
+    bench.at(100, lambda: bench.ask(Request.STAND_UP))
+    bench.at(1200, lambda: bench.ask(Request.START))
+
+
+def test_a_robot_that_stands_is_sat_down_before_the_end(bench):
+    bench.at(100, lambda: bench.ask(Request.STAND_UP))
+    bench.at(1300, bench.stop)
+    bench.process.run()
+    commands = bench.commands()
+    stiff = [c for c in commands if c.kp.any()]
+    assert stiff[-1].q == pytest.approx(go2.CROUCH_Q, abs=0.02) and not commands[-1].kp.any()
+    bench.proceed()
+    assert bench.beats[-1] == Beat(os.getpid(), in_control=True, leaving=True)
+    assert not any(b.leaving for b in bench.beats[:-1])
+
+
+def test_a_sitting_down_that_takes_too_long_ends_in_damping(bench, monkeypatch):
+    monkeypatch.setattr(process, "_SIT_DOWN_TIMEOUT", 0.5)
+    bench.at(100, lambda: bench.ask(Request.STAND_UP))
+    bench.at(1300, bench.stop)
+    bench.process.run()
+    last = [c for c in bench.commands() if c.kp.any()][-1]
+    assert np.abs(last.q - go2.CROUCH_Q).max() > 0.2 and not bench.commands()[-1].kp.any()
+
+
+def test_a_robot_that_walks_is_damped_at_the_end(bench):
+    walk(bench)
+    bench.at(1600, lambda: bench.told.append(bench.mode))
+    bench.at(1600, bench.stop)
+    bench.process.run()
+    assert Mode.POLICY in bench.told
+    last_stiff = max(i for i, c in enumerate(bench.commands()) if c.kp.any())
+    assert len(bench.robot.sent) - last_stiff == pytest.approx(501, abs=3)
+
+
+def test_a_policy_process_that_is_gone_damps(bench):
+    walk(bench)
+
+    def end() -> None:
+        bench.policy.close()
+        bench.policy = None
+
+    bench.at(1600, end)
+    bench.at(1604, lambda: bench.told.append(bench.process._guard._cause))
+    bench.at(1610, bench.stop)
+    bench.process.run()
+    assert ("policy_gone",) in bench.told
+
+
+def test_a_standby_that_is_gone_is_a_fault(bench):
+    def end() -> None:
+        bench.standby.close()
+        bench.standby = None
+
+    bench.at(10, end)
+    bench.at(100, bench.stop)
+    bench.process.run()
+    assert bench.told[-1][1].faults == ("standby_gone",)
+
+
+def test_a_standby_that_takes_no_beats_is_gone_too(bench):
+    taken = bench.standby
+    bench.at(10, lambda: setattr(bench, "standby", None))
+    bench.at(100, bench.stop)
+    bench.process.run()
+    assert bench.told[-1][1].faults == ("standby_gone",)
+    assert 1 <= len(taken.receive()) < 20, "few wait for it"
+
+
+def test_a_foreign_command_damps_and_its_own_do_not(bench):
+    walk(bench)
+    bench.at(1600, lambda: bench.told.append(bench.mode))
+    bench.at(1601, lambda: bench.robot.echo.append(wire.encode_lowcmd(bench.commands()[100])))
+    bench.at(1604, lambda: bench.told.append(bench.process._guard._cause))
+    bench.at(1610, bench.stop)
+    bench.process.run()
+    assert Mode.POLICY in bench.told and ("second_writer",) in bench.told
+
+
+def test_a_restarted_robot_ends_the_process_damped(bench):
+    bench.robot._steps = 10_000
+    bench.at(20, lambda: bench.ask(Request.ESTOP))
+    bench.at(50, lambda: setattr(bench.robot, "_steps", 0))
+    with pytest.raises(DbpError, match="the robot has restarted"):
+        bench.process.run()
+    assert not any(c.kp.any() for c in bench.commands()) and len(bench.robot.sent) > 500
+    bench.proceed()
+    assert bench.beats[-1].leaving
+
+
+def test_before_it_has_control_it_ends_without_a_word(bench):
+    bench.at(50, bench.stop)
+    bench.process.run()
+    assert not bench.robot.sent
+
+
+# Its start ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """Runs `main` around a process that does nothing; what it was made of."""
+    made: dict = {}
+
+    class Process:
+        def __init__(self, *parts) -> None:
+            made["parts"] = parts
+
+        def take_over(self, release: bool) -> bool:
+            made["release"] = release
+            return made.get("taken", True)
+
+        def run(self) -> None:
+            made["ran"] = True
+
+        def stop(self, *_) -> None: ...
+
+    class Participant:
+        def __init__(self, *where) -> None:
+            made["where"] = where
+
+        def reader(self, topic, depth=16):
+            return f"reader of {topic}"
+
+        def writer(self, topic):
+            return f"writer of {topic}"
+
+    monkeypatch.setattr(process, "GuardProcess", Process)
+    monkeypatch.setattr(process, "Participant", Participant)
+    monkeypatch.setattr(process, "MotionSwitcherClient", lambda participant: "switcher")
+    monkeypatch.setattr(process.signal, "signal", lambda number, action: made.setdefault("signals", []).append(number))
+    monkeypatch.setattr(process.realtime, "take_priority", lambda priority: "no priority")
+    monkeypatch.setattr(process.realtime, "lock_memory", lambda: "")
+    monkeypatch.setattr(process.realtime, "quiet_collector", lambda collect_garbage: made.update(gc=collect_garbage))
+
+    def run(*arguments: str, **more) -> dict:
+        made.update(more)
+        monkeypatch.setattr("sys.argv", ["guard", "--runtime-dir", str(tmp_path), *arguments])
+        made["code"] = process.main()
+        for part in made.get("parts", ()):
+            if isinstance(part, local_link.Link):
+                part.close()
+        return made
+
+    return run
+
+
+def test_it_starts_says_what_is_not_permitted_and_runs(started, capsys):
+    made = started()
+    assert made["code"] == 0 and made["ran"] and made["gc"] is False and made["release"] is True
+    assert made["where"] == ("lo", 1) and len(made["signals"]) == 2
+    robot, guard, standby, _ = made["parts"]
+    assert robot.commands == "writer of rt/lowcmd" and robot.lowstates == "reader of rt/lowstate"
+    assert standby is not None
+    assert capsys.readouterr().out == "guard: ready\nguard: no priority\n"
+
+
+def test_it_does_without_a_standby_and_ends_where_it_may_not_begin(started):
+    made = started("--no-standby", "--no-release-sport-mode", taken=False)
+    assert made["code"] == 0 and "ran" not in made and made["parts"][2] is None and made["release"] is False
+
+
+def test_a_network_that_is_not_allowed_is_refused_in_one_line(started, capsys):
+    made = started("--domain", "0")
+    assert made["code"] == 2 and "parts" not in made
+    assert capsys.readouterr().err.startswith("error: ")
