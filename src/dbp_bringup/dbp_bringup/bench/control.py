@@ -1,4 +1,4 @@
-"""The control loop's speed: lowstate to lowcmd beside a loop on the SDK, the processes' load, a policy tick's stages."""
+"""How fast the control loop is: lowstate to lowcmd beside a loop on the SDK, load of the processes, policy tick."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def tables(result: dict) -> list[Table]:
         answers.add_row(_LABELS[name], *figures)
     for name, kind in (("sdk", ""), ("sdk_fast_crc", "_fast_crc")):
         if name in measured:
-            ratios = (f"{measured[f'ratio_{which}{kind}']:.1f}" for which in ("p50", "p99"))
+            ratios = (f"{measured[f'{which}_ratio{kind}']:.1f}" for which in ("p50", "p99"))
             answers.add_row(f"{_LABELS[name]} / guard", *ratios)
     load = _table("Processor time on a walk [% of one core]", "", "load")
     for name, percent in result["cpu"].items():

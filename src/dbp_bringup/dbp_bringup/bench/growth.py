@@ -14,8 +14,8 @@ WARM_UP = 0.1
 """Share of the time at the start that does not count: caches fill and pools are made."""
 
 STEP = 256.0
-"""A rise of less is no growth [KiB], however steep: the C library takes memory in pieces of 128 KiB and more, and one of
-them within a minute would be 8 MiB/h."""
+"""A rise of less is no growth [KiB], however steep: the C library takes memory in pieces of 128 KiB and more, and one
+of them within a minute would be 8 MiB/h."""
 
 
 @dataclass(frozen=True)

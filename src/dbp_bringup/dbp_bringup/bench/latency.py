@@ -15,8 +15,8 @@ from dbp_bringup.bench import sdk_loop
 from dbp_bringup.bench.answers import Answers, answers, percentiles_us
 from dbp_bringup.bench.mock_robot import PERIOD, MockRobot
 from dbp_bringup.supervisor import Supervisor
-from dbp_policy import local_link
-from dbp_policy.clock import now, prepare_realtime
+from dbp_policy import local_link, realtime
+from dbp_policy.clock import now
 from dbp_policy.types import OperatorRequest, Request
 
 _ROBOT_PRIORITY, _LOOP_PRIORITY = 70, 60
@@ -34,7 +34,7 @@ def measure(domain: int, rounds: int, seconds: float) -> dict:
     The SDK loop gets the real-time priority that the guard has, and does less: it checks neither the CRC nor the
     content of a lowstate, and passes it on to nobody.
     """
-    prepare_realtime(_ROBOT_PRIORITY, collect_garbage=False)
+    realtime.take_priority(_ROBOT_PRIORITY)  # DDS's threads inherit it
     robot = MockRobot(domain)
     controllers: dict[str, Callable] = {"guard": _guard, "sdk": lambda r: _sdk(r, fast=False)}
     if not sdk_loop.has_crc_library():
@@ -47,8 +47,8 @@ def measure(domain: int, rounds: int, seconds: float) -> dict:
                 heard[name].append(answers(*robot.exchange(seconds), PERIOD))
     figures = {name: _figures(parts) for name, parts in heard.items()}
     ratios = {
-        f"ratio_{which}{name.removeprefix('sdk')}": round(figures[name][f"{which}_us"] / figures["guard"][f"{which}_us"], 2)
-        for name in figures
+        f"{which}_ratio{name.removeprefix('sdk')}": round(row[f"{which}_us"] / figures["guard"][f"{which}_us"], 2)
+        for name, row in figures.items()
         if name != "guard"
         for which in ("p50", "p99")
     }

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from cyclonedds.core import InstanceState, ReadCondition, SampleState, ViewState, WaitSet
-from cyclonedds.util import duration
 
 from dbp_policy import go2
 from dbp_policy.clock import now
@@ -46,12 +44,9 @@ class MockRobot:
         others = participant.reader(wire.LOWSTATE_TOPIC)
         time.sleep(_DISCOVERY)
         if others.matched or self._commands.matched:
-            raise DbpError(f"expected DDS domain {domain} to be free, found a robot or a controller: --domain separates")
+            raise DbpError(f"expected DDS domain {domain} to be free, found somebody there: --domain separates")
         self._states = participant.writer(wire.LOWSTATE_TOPIC)
         self._switcher = motion_switcher_server(participant, SportModeService(mode=""))
-        self._waiting = WaitSet(participant._participant)
-        unread = SampleState.NotRead | ViewState.Any | InstanceState.Any
-        self._waiting.attach(ReadCondition(self._commands._reader, unread))
 
     def exchange(self, seconds: float) -> tuple[list[float], list[float]]:
         """Writes lowstates on an absolute schedule for a time; when each was written and each lowcmd arrived [s]."""
@@ -64,7 +59,7 @@ class MockRobot:
             self._states.write(payload)
             due = max(due, now() - PERIOD) + PERIOD  # after a stall there is no burst
             while (left := due - now()) > 0.0:
-                if self._waiting.wait(duration(seconds=left)):
+                if self._commands.wait(left):
                     arrived += [now()] * len(self._commands.take())
         return written, arrived
 

@@ -7,14 +7,14 @@ import threading
 
 import numpy as np
 
-from dbp_policy import go2
-from dbp_policy.clock import now, prepare_realtime
+from dbp_policy import go2, realtime
+from dbp_policy.clock import now
 from dbp_policy.unitree import sdk, wire
 from dbp_policy.unitree.crc import crc32_words
 
 QUEUE = 0
-"""Lowstates between the SDK's listener and the handler: none, the quickest. Its examples have 10 (go2_stand_example.py),
-for 0.1 ms more."""
+"""Lowstates between the SDK's listener and the handler: none, the quickest. Its examples (go2_stand_example.py) have
+10, for 0.1 ms more."""
 SILENCE = 10.0
 """A loop that hears no robot for so long ends: whoever started it is gone [s]."""
 
@@ -39,7 +39,7 @@ def run(domain: int, fast: bool, priority: int) -> None:
         fast: Whether to use `fast_crc`.
         priority: Real-time priority, the guard's own, so that what is compared is the code.
     """
-    prepare_realtime(priority, collect_garbage=True)  # before the threads that inherit it
+    realtime.take_priority(priority)  # DDS's threads inherit it, and the handler runs in one of them
     channel, default, go = sdk.module("core.channel"), sdk.module("idl.default"), sdk.go_types()
     # The SDK would trace into a file of /tmp that only its owner can open again.
     channel.ChannelConfigHasInterface = channel.ChannelConfigHasInterface.replace("/tmp/cdds.LOG", os.devnull)

@@ -1,4 +1,4 @@
-"""Where the time of a policy tick goes, on a walk that was recorded in lockstep. The code that is timed knows nothing of it.
+"""Where the time of a policy tick goes, on a walk recorded in lockstep. The code that is timed knows nothing of it.
 
 The stages meet end to end, so they add up to the whole: where one function calls the next, the bench stands in between
 and notes the time. The walk is replayed at its own pace and priority, for caches are colder after 2 ms of sleep.
@@ -14,8 +14,8 @@ import numpy as np
 
 from dbp_bringup.bench.answers import percentiles_us
 from dbp_bringup.lockstep import Lockstep
-from dbp_policy import go2, local_link, paths
-from dbp_policy.clock import Ticker, prepare_realtime
+from dbp_policy import go2, local_link, paths, realtime
+from dbp_policy.clock import Ticker
 from dbp_policy.command import CommandLimits, CommandMux
 from dbp_policy.errors import DbpError
 from dbp_policy.onnx_policy import load_runner
@@ -77,7 +77,8 @@ def _replay(path: Path, datagrams: list[tuple[float, bytes]]) -> tuple[np.ndarra
     runner.network = infer
     loop = PolicyLoop(runner, velocity_command)
     ticks, between, commanded = [], [], -np.inf
-    prepare_realtime(_PRIORITY, collect_garbage=True)
+    realtime.take_priority(_PRIORITY)
+    realtime.quiet_collector(collect_garbage=True)
     ticker = Ticker(1.0 / go2.LOWSTATE_HZ)
     for now, datagram in datagrams:
         if now - commanded >= _COMMAND_PERIOD:

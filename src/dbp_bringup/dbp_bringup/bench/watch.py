@@ -1,4 +1,4 @@
-"""A soak's eyes: follows the stack's diagnostics and the robot's ground truth, in memory that does not grow with time."""
+"""A soak's eyes: follows the stack's diagnostics and the robot's ground truth, in bounded memory."""
 
 from __future__ import annotations
 
