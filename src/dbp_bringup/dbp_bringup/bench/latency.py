@@ -17,6 +17,7 @@ from dbp_bringup.bench.mock_robot import PERIOD, MockRobot
 from dbp_bringup.supervisor import Supervisor
 from dbp_policy import local_link, realtime
 from dbp_policy.clock import now
+from dbp_policy.errors import DbpError
 from dbp_policy.types import OperatorRequest, Request
 
 _ROBOT_PRIORITY, _LOOP_PRIORITY = 70, 60
@@ -45,6 +46,8 @@ def measure(domain: int, rounds: int, seconds: float) -> dict:
             with controller(robot):
                 robot.exchange(_SETTLE)
                 heard[name].append(answers(*robot.exchange(seconds), PERIOD))
+            if not len(heard[name][-1].latencies):
+                raise DbpError(f"expected {name} to answer lowstates, got no answer within {seconds:g} s")
     figures = {name: _figures(parts) for name, parts in heard.items()}
     ratios = {
         f"{which}_ratio{name.removeprefix('sdk')}": round(row[f"{which}_us"] / figures["guard"][f"{which}_us"], 2)

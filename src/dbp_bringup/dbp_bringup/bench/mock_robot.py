@@ -77,6 +77,7 @@ class MockRobot:
             DbpError: None comes in time.
         """
         end = now() + timeout
+        self._commands.take()  # of the controller before, that has ended
         while not self.exchange(0.1)[1]:
             watch()
             ask()

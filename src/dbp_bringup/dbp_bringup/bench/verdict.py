@@ -19,11 +19,11 @@ class Events:
     count: int = 0
     listed: list[dict] = field(default_factory=list)
 
-    def note(self, seconds: float, **what: object) -> None:
+    def note(self, seconds: float, what: str) -> None:
         """Adds one that happened so long after the start."""
         self.count += 1
         if len(self.listed) < EVENTS_LISTED:
-            self.listed.append({"t": round(seconds, 2), **what})
+            self.listed.append({"t": round(seconds, 2), "what": what})
 
 
 @dataclass
@@ -38,14 +38,16 @@ class Soak:
     overruns: Events = field(default_factory=Events)
     """Ticks of the guard that came late, as it counts them."""
     fell: bool = False
+    finished: bool = False
+    """It walked for the whole time and sat down."""
     problem: str = ""
-    """Why the walk ended early."""
+    """Why it did not."""
 
     def note_faults(self, seconds: float, names: Iterable[str]) -> None:
         """Sorts faults that begin now into faults and warnings; one that the table does not know is a fault."""
         for name in sorted(names):
             grave = name not in FAULTS or FAULTS[name].severity >= Severity.ZERO
-            (self.faults if grave else self.warnings).note(seconds, name=name)
+            (self.faults if grave else self.warnings).note(seconds, name)
 
 
 def growths(soak: Soak, processes: Sequence[str]) -> dict[str, Growth]:
@@ -65,9 +67,11 @@ def failures(soak: Soak, grown: dict[str, Growth], judged: Sequence[str]) -> lis
     """
     found = [f"{name} grows by {grown[name].slope_kib_per_hour:.0f} KiB/h" for name in judged if grown[name].grew]
     if soak.faults.count:
-        found.append(f"{soak.faults.count} faults: {', '.join(sorted({e['name'] for e in soak.faults.listed}))}")
+        found.append(f"{soak.faults.count} faults: {', '.join(sorted({e['what'] for e in soak.faults.listed}))}")
     if soak.fell:
         found.append("the robot fell")
     if soak.problem:
         found.append(soak.problem)
+    elif not soak.finished:
+        found.append("it has not finished")
     return found

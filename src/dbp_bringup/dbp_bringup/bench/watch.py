@@ -48,7 +48,7 @@ class Watch:
         self.seen.note_faults(self.elapsed, begun)
         overruns = int(diagnostics["guard_overruns"])
         if overruns != self._overruns:
-            self.seen.overruns.note(self.elapsed, ticks=overruns - self._overruns)
+            self.seen.overruns.note(self.elapsed, f"{overruns - self._overruns} ticks")
             self._overruns = overruns
         for sample in local_channel.read_truth(self._truth):
             if sample.trunk_contact or not sample.up_z >= FALLEN_UP_Z:
