@@ -109,7 +109,10 @@ def _walk(args: Args, walking: WalkingStack, watch: Watch, commands: Iterator[tu
             if args.json:
                 write_json(args.json, _report(args, watch.seen, {}))
         if session.mode != "policy":
-            raise DbpError(f"the walk ended in mode {session.mode!r} after {watch.elapsed:.0f} s")
+            ended = watch.elapsed
+            session.spin(1.0)  # the reason is told after the mode
+            watch.look()
+            raise DbpError(f"the walk ended in mode {session.mode!r} after {ended:.1f} s")
     watch.sample()
     session.demand("sit_down", "damping")
     watch.seen.finished = True
@@ -126,6 +129,7 @@ def _report(args: Args, seen: Soak, grown: dict[str, Growth]) -> dict:
         "seed": args.seed,
         "noise": args.noise,
         "fell": seen.fell,
+        "machine_stall_ms": seen.machine_stall_ms,
         **{
             kind: {"count": events.count, "listed": events.listed}
             for kind, events in (("faults", seen.faults), ("warnings", seen.warnings), ("overruns", seen.overruns))
@@ -149,4 +153,5 @@ def _conclude(report: dict) -> None:
     for kind in ("faults", "warnings", "overruns"):
         count, listed = report[kind]["count"], report[kind]["listed"][:SHOWN]
         print(f"  {kind:14s} {count}", *(f"{event['t']:.1f} s {event['what']}" for event in listed), sep="  ")
+    print(f"  {'machine':14s} stood still for up to {report['machine_stall_ms']:g} ms")
     print(f"  {report['minutes']:g} min: {'; '.join(report['failures']) or 'passed'}")

@@ -38,6 +38,8 @@ class Soak:
     overruns: Events = field(default_factory=Events)
     """Ticks of the guard that came late, as it counts them."""
     fell: bool = False
+    machine_stall_ms: float = 0.0
+    """The longest that the machine itself stood still; a fault of that moment says nothing of the stack."""
     finished: bool = False
     """It walked for the whole time and sat down."""
     problem: str = ""

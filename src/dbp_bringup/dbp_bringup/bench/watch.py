@@ -50,6 +50,7 @@ class Watch:
         if overruns != self._overruns:
             self.seen.overruns.note(self.elapsed, f"{overruns - self._overruns} ticks")
             self._overruns = overruns
+        self.seen.machine_stall_ms = max(self.seen.machine_stall_ms, round(1e3 * self._stalls.worst, 1))
         for sample in local_channel.read_truth(self._truth):
             if sample.trunk_contact or not sample.up_z >= FALLEN_UP_Z:
                 self.seen.fell = True
