@@ -45,7 +45,8 @@ class Args:
     """Write samples, events and verdict there."""
     core: int | None = None
     """Run all of the stack's processes on this one core. On a virtual machine a core that stands still then holds up
-    all of them alike, as if time had stopped; spread over cores one sees the others go silent, and calls it a fault."""
+    all of them alike, as if time had stopped; spread over cores one sees the others go silent, and calls it a fault.
+    The stack fills most of a core: give it one that nobody else uses."""
     policy: Path | None = None
     """ONNX policy to run; the walking policy that ships by default."""
     noise: float = 1.0
