@@ -12,10 +12,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from dbp_bringup.bench import sdk_loop
 from dbp_policy.files import write_json
 from dbp_policy.types import MotorCommand, RobotState
 from dbp_policy.unitree import sdk, wire
-from dbp_policy.unitree.crc import crc32_words
 
 REPEATS = 60
 OURS_PER_REPEAT = 200
@@ -46,8 +46,7 @@ def measure() -> dict[str, float]:
     command = MotorCommand(*rng.normal(size=(5, 12)))
     state_type, cmd_type = sdk.go_types().LowState_, sdk.go_types().LowCmd_
     cmd_message = cmd_type.deserialize(wire.encode_lowcmd(command))
-    crc, fast_crc = sdk.crc(), sdk.crc()
-    fast_crc._crc_py = fast_crc._crc_ctypes = lambda words: crc32_words(np.array(words, "<u4"))
+    crc, fast_crc = sdk.crc(), sdk_loop.fast_crc()
 
     def sdk_decode(checksum) -> None:
         message = state_type.deserialize(lowstate)

@@ -97,6 +97,8 @@ class RawWriter:
     def __init__(self, participant: Participant, writer: DataWriter) -> None:
         self._participant = participant  # lives as long as its channels
         self._writer = writer
+        # Asked for once: each answer leaves a cycle of objects, and the guard runs without a collector.
+        self._what = f"write to {writer.topic.name}"
 
     def write(self, cdr: bytes) -> None:
         """Sends one payload, its encapsulation header included.
@@ -104,7 +106,7 @@ class RawWriter:
         Raises:
             ChannelError: DDS refused.
         """
-        _check(_clayer.ddspy_write(self._writer._ref, cdr), f"write to {self._writer.topic.name}")
+        _check(_clayer.ddspy_write(self._writer._ref, cdr), self._what)
 
     @property
     def matched(self) -> int:

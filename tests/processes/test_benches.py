@@ -1,0 +1,79 @@
+"""The benches on real processes: that they measure what they say, not how fast this machine is."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from running_stack import repeat_if_stalled
+
+from dbp_bringup.bench import control
+from dbp_bringup.bench.stages import STAGES
+
+PATIENCE = 60.0
+
+
+@pytest.fixture(autouse=True)
+def own_domains(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(random.randint(2, 100)))
+
+
+def domain() -> str:
+    return str(random.randint(2, 100))
+
+
+@repeat_if_stalled
+def test_control_measures_every_controller_process_and_stage(tmp_path):
+    out = tmp_path / "control.json"
+    turns = ["--rounds", "1", "--seconds", "1", "--walk", "2"]
+    assert control.main([*turns, "--domain", domain(), "--json", str(out)]) == 0
+    result = json.loads(out.read_text())
+    latency, load, stages = result["latency"], result["cpu"], result["stages"]
+    for controller in ("guard", "sdk"):
+        figures = latency[controller]
+        assert 490 <= figures["answered"] <= 500
+        assert 0.0 < figures["p50_us"] <= figures["p99_us"] <= figures["max_us"]
+    assert latency["p50_ratio"] == pytest.approx(latency["sdk"]["p50_us"] / latency["guard"]["p50_us"], abs=0.01)
+    assert {"robot_percent", "guard_percent", "standby_percent", "policy_node_percent"} <= set(load)
+    assert all(0.0 < percent < 200.0 for percent in load.values())
+    assert set(stages) == {*STAGES, "whole tick", "between ticks"}
+    assert max(stages[name]["p50_us"] for name in STAGES) < stages["whole tick"]["p50_us"]
+
+
+def soak(tmp_path, minutes: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "dbp_bringup.bench", "soak", "--minutes", minutes, "--domain", domain()]
+    return subprocess.Popen([*command, "--json", str(tmp_path / "soak.json")], stdout=subprocess.PIPE, text=True)
+
+
+@repeat_if_stalled
+def test_a_short_soak_passes(tmp_path):
+    process = soak(tmp_path, "0.2")
+    output, _ = process.communicate(timeout=PATIENCE)
+    report = json.loads((tmp_path / "soak.json").read_text())
+    assert (process.returncode, report["passed"], report["failures"]) == (0, True, []), output
+    assert [round(sample["t"]) for sample in report["samples"]] == [0, 10, 12]
+    assert {"guard", "standby", "policy_node"} <= set(report["growth_of_anonymous_memory"])
+
+
+@repeat_if_stalled
+def test_an_interrupted_soak_reports_what_it_saw_and_leaves_nobody_behind(tmp_path):
+    process = soak(tmp_path, "10")
+    out = tmp_path / "soak.json"
+    end = time.monotonic() + PATIENCE
+    while not out.is_file() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.1)
+    children = [int(pid) for pid in open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()]
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=PATIENCE)
+    report = json.loads(out.read_text())
+    assert (process.returncode, report["passed"], report["failures"]) == (1, False, ["interrupted"]), output
+    assert len(report["samples"]) >= 1
+    assert "the guard damps the robot first" in output
+    assert len(children) >= 4
+    assert not [pid for pid in children if os.path.exists(f"/proc/{pid}")]
