@@ -106,6 +106,7 @@ class GuardProcess:
         self._stopping = threading.Event()
         self._bad_lowstates = 0
         self._policy_gone = False
+        self._rivals_seen = self._foreign = 0
         self._told = now()
 
     def stop(self, *_) -> None:
@@ -160,8 +161,8 @@ class GuardProcess:
 
     def _tick(self, pace: Pace, *requests_of_its_own: OperatorRequest) -> None:
         """Waits for the next lowstate, or for as long as one may take; then steps once."""
-        if self._robot.lowstates.wait(pace.latest() - now()):
-            time.sleep(max(0.0, pace.earliest() - now()))
+        if self._robot.lowstates.wait(pace.latest() - now()) and (early := pace.earliest() - now()) > 0.0:
+            time.sleep(early)
         begin = now()
         pace.ticked(self._step(*requests_of_its_own), begin)
 
@@ -173,7 +174,10 @@ class GuardProcess:
             payload = wire.encode_lowcmd(output.command)
             self._robot.commands.write(payload)
             self._commands.sent(payload)
+        # From here on the motors have their answer; what is looked up now counts in the next step.
         self._beat()
+        self._rivals_seen = self._rivals(standby=True)
+        self._foreign = self._commands.foreign(self._robot.commands_heard.take())
         self._stops.tell(output.status)
         self._tell(output)
         for asker, refusal in zip(askers, output.refusals, strict=True):
@@ -203,8 +207,8 @@ class GuardProcess:
             corrupt=self._bad_lowstates - bad_before,
             policy_gone=self._policy_gone,
             standby_took=self._standby_took,
-            rivals=self._rivals(standby=True),
-            foreign=self._commands.foreign(self._robot.commands_heard.take()),
+            rivals=self._rivals_seen,
+            foreign=self._foreign,
             endpoints=self._stops.report(now()),
         )
         return heard, askers
