@@ -167,6 +167,14 @@ def test_a_wrong_challenge_resets_no_timer():
     assert keep_saying(bench, lambda: bench.say(challenge=b"whatever")).silent == ("gate",)
 
 
+def test_a_wrong_answer_takes_nothing_from_a_right_one_of_the_same_tick():
+    bench = Bench()
+    bench.say()
+    bench.say()
+    bench.say(challenge=b"whatever")
+    assert bench.step() == EndpointReport()
+
+
 def test_a_challenge_of_another_endpoint_resets_no_timer():
     bench = Bench("gate", "desk")
     bench.greet("gate", "desk")
@@ -298,6 +306,24 @@ def test_a_run_that_is_overtaken_by_a_stop_does_not_release_it():
     assert bench.step().pressed
     bench.say(RUN)
     assert not bench.step().pressed
+
+
+def test_a_run_that_answers_the_newest_challenge_and_is_overtaken_by_a_stop_does_not_release_it():
+    bench = Bench()
+    bench.greet()
+    overtaken = encode_check_in(CheckIn("gate", RUN, bench.challenge["gate"], bench.now), KEY)
+    bench.say(STOP, challenge=bytes(8))
+    bench.hear(overtaken)
+    assert bench.step().pressed
+
+
+def test_a_release_that_answers_an_old_challenge_does_not_release():
+    for age, releases in ((ENDPOINT_TIMEOUT - TICK, True), (ENDPOINT_TIMEOUT + TICK, False)):
+        bench = Bench()
+        bench.say(STOP)
+        bench.step(age)
+        bench.say(RUN)
+        assert bench.step().pressed is not releases
 
 
 # Two endpoints -------------------------------------------------------------------------------------------------------
