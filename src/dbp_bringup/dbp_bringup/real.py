@@ -26,6 +26,10 @@ class Args:
     """Network interface that leads to the robot, such as eth0."""
     policy: Path | None = None
     """ONNX policy to run; the walking policy that ships by default."""
+    estop_endpoints: str = ""
+    """Names of remote e-stop endpoints that have to answer, separated by commas."""
+    estop_key: Path | None = None
+    """File of the key shared with them."""
 
 
 def main() -> int:
@@ -38,6 +42,7 @@ def main() -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         values = {"network_interface": args.network_interface}
         values["policy"] = str(args.policy.absolute()) if args.policy else ""
+        values |= stack.remote_stop_values(args.estop_endpoints, args.estop_key)
         with Supervisor(stack.real_stack(values)) as supervisor:
             with Session("cmd_vel_teleop", supervisor.check) as session:
                 session.wait_ready(timeout=3600.0)

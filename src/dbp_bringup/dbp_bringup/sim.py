@@ -57,6 +57,10 @@ class Args:
     """What the simulated motors do when commands stop."""
     noise: float = 0.0
     """Sensor noise: 0 none, 1 as a real robot's."""
+    estop_endpoints: str = ""
+    """Names of remote e-stop endpoints that have to answer, separated by commas."""
+    estop_key: Path | None = None
+    """File of the key shared with them."""
     network: bool = False
     """Let ROS discover beyond this host."""
 
@@ -119,6 +123,7 @@ def _values(args: Args, runtime_dir: Path) -> dict[str, str]:
         "video": str(args.video.absolute()) if args.video else "",
         "on_silence": args.on_silence,
         "noise": str(args.noise),
+        **stack.remote_stop_values(args.estop_endpoints, args.estop_key),
     }
 
 

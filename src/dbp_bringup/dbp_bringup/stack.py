@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from dbp_policy.errors import DbpError
 from dbp_policy.estop_records import PORT
@@ -97,6 +98,11 @@ def _controllers(v: Mapping[str, str], interface: str, domain: str) -> tuple[Pro
 
 def _folder(v: Mapping[str, str]) -> list[str]:
     return ["--runtime-dir", v["runtime_dir"]] if v["runtime_dir"] else []
+
+
+def remote_stop_values(endpoints: str, key: Path | None) -> dict[str, str]:
+    """The values of a command line for `ESTOP_ARGUMENTS`."""
+    return {"estop_endpoints": endpoints, "estop_key": str(key.absolute()) if key else ""}
 
 
 def _remote_stops(v: Mapping[str, str]) -> list[str]:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import sys
-import termios
-import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +16,7 @@ from dbp_policy import paths
 from dbp_policy.cli import parse
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
+from dbp_policy.keyboard import Keyboard
 from dbp_policy.operator import ask_guard
 from dbp_policy.types import Request
 
@@ -43,26 +41,6 @@ HOLD = 1.0
 HELP = """keys:  1 stand up   2 start the policy   3 sit down   x STOP (damps, latches)   r reset
        w/s forward/back   a/d left/right   q/e turn   space zero velocity   Ctrl-C quit
        (the velocity returns to zero 5 s after the last driving key)"""
-
-
-class Keyboard:
-    """This terminal without line buffering; use as a context."""
-
-    def __enter__(self) -> Keyboard:
-        if not sys.stdin.isatty():
-            raise DbpError("the keyboard teleop expects a terminal, got a pipe")
-        self._file = sys.stdin.fileno()
-        self._saved = termios.tcgetattr(self._file)
-        tty.setcbreak(self._file)
-        return self
-
-    def __exit__(self, *_) -> None:
-        termios.tcsetattr(self._file, termios.TCSADRAIN, self._saved)
-
-    def keys(self) -> Iterator[str]:
-        """The keys pressed since the last call."""
-        while select.select([self._file], [], [], 0.0)[0]:
-            yield os.read(self._file, 1).decode(errors="replace")
 
 
 class Driver:
