@@ -56,9 +56,11 @@ def test_estop_while_walking_latches_until_reset():
         stack.walk()
         session.walk(FORWARD, 2.0)
         stopped = now()
-        assert ask_guard(stack.folder, Request.ESTOP).latched  # what ./dbp estop does
-        session.spin(2.0)
-        assert session.mode == "damping"
+        status = ask_guard(stack.folder, Request.ESTOP)  # what ./dbp estop does
+        assert status.latched and status.mode == Mode.SETTLING
+        session.spin_until(lambda: session.mode == "damping", 4.0, "damping after the stop")
+        damped = now()
+        session.spin(1.0)
         for service in ("stand_up", "start", "sit_down"):
             granted, reason = session.ask(service)
             assert not granted and "latched" in reason
@@ -70,8 +72,8 @@ def test_estop_while_walking_latches_until_reset():
         session.spin(0.5)
         up = now()
         recorded = stack.recorded()
-    latched = recorded.lowcmd[(recorded.lowcmd_t > stopped + 0.1) & (recorded.lowcmd_t < begin_reset)]
-    assert len(latched) > 500 and (latched[:, KP] == 0).all() and (latched[:, 3] == go2.DAMPING_KD).all()
+    latched = recorded.lowcmd[(recorded.lowcmd_t > damped) & (recorded.lowcmd_t < begin_reset)]
+    assert len(latched) > 400 and (latched[:, KP] == 0).all() and (latched[:, 3] == go2.DAMPING_KD).all()
     assert truth_since(recorded, stopped)[:, 8].min() > FALLEN_UP_Z
     assert truth_since(recorded, up - 0.2)[0, 3] > 0.28
 
@@ -82,7 +84,7 @@ def test_remote_stops_and_stays_stopped_while_held():
         session = stack.session
         stack.walk()
         assert local_channel.press_remote(stack.hands, frozenset({"l2_button", "b"}))
-        session.spin_until(lambda: session.mode == "damping", 2.0, "damping after L2+B")
+        session.spin_until(lambda: session.mode == "damping", 4.0, "damping after L2+B")
         session.spin(1.5)
         granted, reason = session.ask("reset")
         assert not granted and "estop" in reason
