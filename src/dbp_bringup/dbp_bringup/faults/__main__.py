@@ -94,8 +94,10 @@ def compare_stops(args: Args, console: Console) -> bool:
     tasks = [(phase,) for phase in range(args.phases)]
     pairs = spread(args.policy, args.workers, args.phases, stop_both_ways, tasks, console)
     stops = [stop for pair in pairs for stop in pair]
-    result = settle.summary(stops, float(min(1.0, load_runner(args.policy).contract.command_max[0])))
-    title = f"stops from {result['speed']:g} m/s at {result['phases']} gait phases: median / 95 % / greatest"
+    result = settle.summary(stops, settle.fastest(load_runner(args.policy)))
+    speed = "{mean:.2f} ({min:.2f} to {max:.2f}) m/s".format(**result["speed"])
+    asked = f"{result['speed_asked']:g} asked"
+    title = f"stops from {speed}, {asked}, at {result['phases']} random gait phases: median / 95 % / greatest"
     table = Table(title=title)
     for name in ("", "impact, weights", "tilt, degrees", "rest, s", "distance, m", "gentle"):
         table.add_column(name)
