@@ -16,8 +16,10 @@ setup(
     entry_points={
         "console_scripts": [
             "guard = dbp_policy.guard.process:main",
+            "standby = dbp_policy.guard.standby_process:main",
             "policy_node = dbp_policy.policy_node:main",
             "estop = dbp_policy.estop:main",
+            "estop_endpoint = dbp_policy.estop_endpoint:main",
         ],
     },
     install_requires=["setuptools"],

@@ -29,8 +29,10 @@ ADAPTERS = {
 # Processes wire adapters together; everything else stays free of ROS, DDS and ONNX, whatever it imports on the way.
 PROCESSES = {
     "dbp_policy.guard.process": set(),
+    "dbp_policy.guard.standby_process": set(),
     "dbp_policy.policy_node": ROS,
     "dbp_policy.estop": set(),
+    "dbp_policy.estop_endpoint": set(),
 }
 
 

@@ -12,11 +12,13 @@ from rich.console import Console
 
 from dbp_bringup.faults import __main__ as command
 from dbp_bringup.faults import settle
-from dbp_bringup.faults.catalogue import ELSEWHERE, injections
+from dbp_bringup.faults.catalogue import injections
+from dbp_bringup.faults.fault_list import FAULT_LIST
 from dbp_bringup.faults.injections import Injection
 from dbp_bringup.faults.matrix import Run, run
 from dbp_bringup.faults.recorder import Recorder
 from dbp_bringup.faults.report import markdown, report, row_failed
+from dbp_bringup.faults.restarts import Restart, Restarts, summary
 from dbp_bringup.faults.start_states import MODES, StartStates
 from dbp_policy import go2
 from dbp_policy.errors import DbpError
@@ -54,9 +56,14 @@ def test_every_fault_is_named_once_happens_somewhere_and_has_a_bound():
         assert x.reaction < Severity.DAMP or x.bound <= 0.3, "what damps, damps at once"
 
 
-def test_what_is_covered_elsewhere_is_covered():
-    root = Path(__file__).parents[2]
-    assert all((root / test).is_file() for test in ELSEWHERE.values())
+def test_every_fault_of_the_list_is_shown_by_something_that_exists():
+    root, keys = Path(__file__).parents[2], {x.key for x in injections()}
+    assert len(FAULT_LIST) == len({listed.fault for listed in FAULT_LIST}) == 54
+    for listed in FAULT_LIST:
+        assert listed.shown_by, listed.fault
+        assert set(listed.matrix) <= keys, listed.fault
+        assert all((root / test).is_file() for test in listed.tests), listed.fault
+    assert {key for key in keys if " + " not in key} == {key for listed in FAULT_LIST for key in listed.matrix}
 
 
 def test_a_thousand_runs_are_safe_and_in_time(states):
@@ -81,7 +88,7 @@ def test_every_fault_of_the_table_is_raised_by_some_injection(states, monkeypatc
     monkeypatch.setattr(Guard, "_status", watch)
     for injection in injections():
         run(states, injection, "walking" if "walking" in injection.modes else injection.modes[0], 3)
-    assert set(FAULTS) - seen == {"command_unsafe", "guard_overrun"}
+    assert set(FAULTS) - seen == {"command_unsafe"}
 
 
 def test_the_same_key_plays_the_same_run(states):
@@ -188,7 +195,25 @@ def test_the_recorder_tells_damping_from_the_rest():
     assert "expected" in broken.violation(False)
 
 
+# Restarts -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_guard_that_restarts_after_a_stop_moves_nothing(walk_policy_path):
+    restarts = Restarts(load_runner(walk_policy_path), phases=4)
+    result = summary([restarts.play(seed) for seed in range(12)])
+    assert (result["restarts"], result["moved"]) == (12, 0) and result["motion_rad_max"] < 0.01
+
+
+def test_a_restarted_guard_that_obeys_old_requests_is_found_out(walk_policy_path, monkeypatch):
+    monkeypatch.setattr(guard, "REQUEST_MAX_AGE", 10.0)
+    restarts = Restarts(load_runner(walk_policy_path), phases=1)
+    assert summary([restarts.play(seed) for seed in range(6)])["moved"] > 0
+
+
 # The command ----------------------------------------------------------------------------------------------------------
+
+
+STILL, MOVED = Restart(3, 0.001, False), Restart(4, 0.02, False)
 
 
 def test_the_report_counts_and_names_what_to_replay():
@@ -196,12 +221,13 @@ def test_the_report_counts_and_names_what_to_replay():
     good = Run("lowstate stops/walking/0", "lowstate stops", "walking", "", False, 0.016, False, 0.1)
     bad = Run("lowstate stops/walking/1", "lowstate stops", "walking", "", True, 0.030, False, 0.1)
     worse = Run("lowstate stops/idle/2", "lowstate stops", "idle", "commands", False, float("nan"), False, 0.1)
-    result = json.loads(json.dumps(report(every, [good, bad, worse], 1.0), allow_nan=False))
+    result = json.loads(json.dumps(report(every, [good, bad, worse], [STILL, MOVED], 1.0), allow_nan=False))
     assert (result["runs"], result["unsafe"], result["late"]) == (3, 1, 1)
     assert [f["replay"] for f in result["failures"]] == [bad.key, worse.key]
+    assert result["restarts"] == {"restarts": 2, "moved": 1, "motion_rad_max": 0.02, "seeds_that_moved": [4]}
     (row,) = result["faults"]
     assert row["reaction_ms_max"] == 30.0 and row["modes"]["walking"] == {"runs": 2, "unsafe": 0, "late": 1}
-    assert row_failed(row) and not row_failed(report(every, [good], 1.0)["faults"][0])
+    assert row_failed(row) and not row_failed(report(every, [good], [STILL], 1.0)["faults"][0])
     assert "| lowstate stops | damp | 20 | 30 | 2 | 3 | 1 | 1 |" in markdown(result)
 
 
@@ -209,7 +235,7 @@ def test_the_command_runs_the_matrix_and_writes_it(tmp_path, monkeypatch, walk_p
     few = (named("lowstate stops"), named("policy killed"))
     monkeypatch.setattr(command, "injections", lambda: few)
     files = {"json": tmp_path / "a.json", "markdown": tmp_path / "a.md"}
-    args = command.Args(seeds=1, policy=walk_policy_path, workers=2, **files)
+    args = command.Args(seeds=1, restarts=4, policy=walk_policy_path, workers=2, **files)
     console = Console(record=True, width=140)
     assert command.matrix(args, console)
     result = json.loads((tmp_path / "a.json").read_text())
@@ -230,6 +256,7 @@ def test_the_command_plays_a_run_again(walk_policy_path):
         ["--replay", "nonsense"],
         ["--replay", "lowstate stops/walking/x"],
         ["--seeds", "0"],
+        ["--restarts", "0"],
         ["--json", "/nowhere/x.json"],
         ["--settle", "--phases", "0"],
     ],

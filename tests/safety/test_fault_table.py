@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dbp_policy.guard.faults import FAULTS, Severity, speed_scale, worst
-from dbp_policy.guard.guard import Guard
+from dbp_policy.guard.guard import Guard, GuardInput
 
 
 def test_the_gravest_fault_decides():
@@ -34,6 +34,6 @@ def test_every_row_is_whole(name):
 def test_the_overrun_that_the_table_names_is_the_one_that_the_guard_counts(share, overruns):
     assert FAULTS["guard_overrun"].unit == "ms"
     guard = Guard()
-    guard.step((), (), (), now=1.0)
-    later = guard.step((), (), (), now=1.0 + share * FAULTS["guard_overrun"].threshold / 1e3)
+    guard.step(GuardInput(), now=1.0)
+    later = guard.step(GuardInput(), now=1.0 + share * FAULTS["guard_overrun"].threshold / 1e3)
     assert later.status.overruns == overruns and ("guard_overrun" in later.status.faults) == bool(overruns)

@@ -6,89 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from guard_rig import L2_B, MOVING, ON_LEGS, PERIOD, TIPPED, Rig, is_damping
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dbp_policy import go2
 from dbp_policy.guard import limits, motions
-from dbp_policy.guard.guard import Guard, GuardOutput
-from dbp_policy.types import JointTarget, Mode, OperatorRequest, Request, RobotState
-from dbp_policy.unitree.remote import Remote, encode_remote
-
-PERIOD = 0.002
-LYING = RobotState(q_sdk=go2.CROUCH_Q, acc_body=np.array([0.0, 0.0, go2.GRAVITY]))
-TIPPED = np.array([np.cos(0.6), np.sin(0.6), 0.0, 0.0])
-L2_B = encode_remote(Remote(present=True, buttons=frozenset({"l2_button", "b"})))
-MOVING = (Mode.STANDING_UP, Mode.STANDING, Mode.POLICY, Mode.SITTING_DOWN, Mode.SETTLING)
-ON_LEGS = (Mode.STANDING, Mode.POLICY)
-
-
-class Rig:
-    """A guard, a robot that follows its commands at once, and a policy that asks for the standing pose."""
-
-    def __init__(self) -> None:
-        self.guard = Guard()
-        self.state = LYING
-        self.now = 100.0
-        self.steps = 0
-        self.policy_alive = True
-        self.policy_gone = False
-        self.follows = True
-        self.lowstate_alive = True
-        self.outputs: list[GuardOutput] = []
-
-    def step(
-        self, *requests: Request, target: dict | None = None, request_age: float = 0.0, corrupt: int = 0, **sensed
-    ) -> GuardOutput:
-        """One period; `sensed` overrides fields of this lowstate, `target` makes a target with these fields."""
-        self.now += PERIOD
-        self.steps += 1
-        noise = 1e-4 * np.sin(self.steps * np.arange(1.0, 4.0))
-        feet = np.full(4, float(self.steps % 3))
-        self.state = replace(
-            self.state, tick_ms=2 * self.steps, stamp=self.now, gyro_body=noise, foot_force=feet
-        )
-        states = [replace(self.state, **sensed)] if self.lowstate_alive else []
-        targets = []
-        if target is not None or self.policy_alive:
-            good = dict(q_sdk=go2.STAND_Q, kp_sdk=np.full(12, 25.0), kd_sdk=np.full(12, 0.5))
-            targets = [JointTarget(self.steps, self.now - 1e-4, 2 * self.steps, **{**good, **(target or {})})]
-        asked = [OperatorRequest(r, self.now - request_age) for r in requests]
-        output = self.guard.step(states, targets, asked, self.now, corrupt, self.policy_gone)
-        q = self.state.q_sdk
-        if self.follows and output.command is not None and output.command.kp.any():
-            q = output.command.q
-        self.state = replace(self.state, q_sdk=q, dq_sdk=(q - self.state.q_sdk) / PERIOD)
-        self.outputs.append(output)
-        return output
-
-    def run(self, seconds: float) -> GuardOutput:
-        for _ in range(round(seconds / PERIOD)):
-            output = self.step()
-        return output
-
-    def to(self, mode: Mode) -> Rig:
-        """Leads there by an operator's requests."""
-        self.run(0.1)
-        if mode != Mode.DAMPING:
-            self.step(Request.STAND_UP)
-        if mode not in (Mode.DAMPING, Mode.STANDING_UP):
-            self.run(2.1)
-        if mode == Mode.POLICY:
-            self.step(Request.START)
-        elif mode == Mode.SETTLING:
-            self.step(temperature_sdk=np.full(12, 90.0))
-        elif mode == Mode.SITTING_DOWN:
-            self.step(Request.SIT_DOWN)
-        if mode != Mode.DAMPING:
-            self.run(0.1)
-        assert self.guard.mode == mode
-        return self
-
-
-def is_damping(output: GuardOutput) -> bool:
-    c = output.command
-    return c is not None and not (c.kp.any() or c.tau.any() or c.dq.any()) and bool((c.kd == go2.DAMPING_KD).all())
+from dbp_policy.guard.checks.endpoints import EndpointReport
+from dbp_policy.guard.guard import GuardInput, GuardOutput
+from dbp_policy.types import JointTarget, Mode, Request
 
 
 @pytest.fixture
@@ -161,35 +87,71 @@ def test_every_request_is_counted_and_the_last_answer_is_told(rig):
 # E-stop ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["request", "stale request", "remote", "process"])
+def press(rig: Rig, way: str) -> GuardOutput:
+    """One press of a stop, held for one step."""
+    if way == "remote":
+        return rig.step(remote=L2_B)
+    if way == "endpoint":
+        return rig.step(around={"endpoints": EndpointReport(pressed=True)})
+    return rig.step(Request.ESTOP, request_age=60.0 if way == "stale request" else 0.0)
+
+
+WAYS = ("request", "stale request", "remote", "endpoint")
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("mode", MOVING)
-def test_every_stop_damps_in_the_same_step_and_latches(rig, mode, way):
+def test_every_stop_settles_from_the_legs_and_damps_otherwise_and_latches(rig, mode, way):
     rig.to(mode)
-    if way == "request":
-        output = rig.step(Request.ESTOP)
-    elif way == "stale request":
-        output = rig.step(Request.ESTOP, request_age=60.0)
-    elif way == "remote":
-        output = rig.step(remote=L2_B)
-    else:
-        rig.guard.stop(rig.now)
-        output = rig.step()
-    assert is_damping(output) and output.status.latched and "estop" in output.status.faults
+    output = press(rig, way)
+    settles = mode in ON_LEGS
+    assert output.status.mode == (Mode.SETTLING if settles else Mode.DAMPING) and is_damping(output) != settles
+    assert output.status.latched and "estop" in output.status.faults
     for request in (Request.STAND_UP, Request.START, Request.SIT_DOWN):
-        assert is_damping(rig.step(request))
-    assert rig.guard.mode == Mode.DAMPING
+        assert rig.step(request).refusals[0]
+    assert is_damping(rig.run(1.6)) and rig.outputs[-1].status.latched
+
+
+@pytest.mark.parametrize("first", WAYS)
+@pytest.mark.parametrize("second", WAYS)
+def test_a_second_press_damps_at_once(rig, first, second):
+    rig.to(Mode.POLICY)
+    assert press(rig, first).status.mode == Mode.SETTLING
+    assert rig.run(0.02).status.mode == Mode.SETTLING, "released, it goes on settling"
+    assert is_damping(press(rig, second))
+    assert rig.outputs[-1].status.faults == ("estop",)
+
+
+def test_a_stop_that_is_held_is_one_press(rig):
+    rig.to(Mode.POLICY)
+    modes = {rig.step(remote=L2_B).status.mode for _ in range(700)}
+    assert modes == {Mode.SETTLING}, "1.4 s"
+    assert is_damping([rig.step(remote=L2_B) for _ in range(100)][-1])
+
+
+def test_a_stop_beside_a_fault_that_damps_damps(rig):
+    rig.to(Mode.POLICY)
+    assert is_damping(rig.step(Request.ESTOP, quat_wxyz=TIPPED))
+
+
+@pytest.mark.parametrize("mode", MOVING)
+def test_a_process_that_ends_damps_in_the_same_step(rig, mode):
+    rig.to(mode)
+    rig.guard.stop(rig.now)
+    assert is_damping(rig.step()) and rig.outputs[-1].status.latched
 
 
 def test_the_stop_wins_over_what_is_asked_in_the_same_step(rig):
     rig.to(Mode.STANDING)
     output = rig.step(Request.SIT_DOWN, Request.STAND_UP, Request.ESTOP, Request.RESET)
-    assert is_damping(output) and not output.command.kp.any()
+    assert output.status.mode == Mode.SETTLING and output.refusals[2] == ""
+    assert all("latched" in output.refusals[i] for i in (0, 1)) and "still settling" in output.refusals[3]
 
 
 def test_only_a_reset_ends_the_latch_and_it_moves_nothing(rig):
     rig.to(Mode.POLICY)
     rig.step(Request.ESTOP)
-    output = rig.run(5.0)
+    output = rig.run(6.6)
     assert output.status.latched and is_damping(output), "it waits for ever"
     output = rig.step(Request.RESET)
     assert not output.status.latched and is_damping(output) and output.status.faults == ()
@@ -200,6 +162,7 @@ def test_only_a_reset_ends_the_latch_and_it_moves_nothing(rig):
 def test_reset_is_refused_while_the_remote_is_pressed_and_while_the_robot_moves(rig):
     rig.to(Mode.STANDING)
     rig.step(remote=L2_B)
+    rig.run(2.0)
     assert rig.step(Request.RESET, remote=L2_B).status.refusal == "reset refused: estop present"
     for moving in ({"dq_sdk": np.full(12, 8.0)}, {"gyro_body": np.array([0.0, 8.0, 0.0])}):
         refusal = rig.step(Request.RESET, **moving).status.refusal
@@ -211,7 +174,7 @@ def test_reset_is_refused_while_the_remote_is_pressed_and_while_the_robot_moves(
 def test_after_a_reset_it_takes_an_action_that_came_after_it(rig):
     rig.to(Mode.STANDING)
     rig.step(Request.ESTOP)
-    rig.run(0.1)
+    rig.run(2.0)
     output = rig.step(Request.RESET, Request.STAND_UP)
     assert output.status.refusal == "stand_up refused: expected an action after the reset" and is_damping(output)
     assert is_damping(rig.step(Request.STAND_UP, request_age=0.1)), "asked before the reset, arrived after it"
@@ -293,12 +256,12 @@ def test_three_corrupt_lowstates_in_a_row_damp_and_single_ones_do_not(rig):
     rig.to(Mode.POLICY)
     for _ in range(10):
         rig.lowstate_alive = rig.policy_alive = False
-        rig.step(corrupt=2)
+        rig.step(around={"corrupt": 2})
         rig.lowstate_alive = rig.policy_alive = True
         rig.run(0.02)
     assert rig.guard.mode == Mode.POLICY
     rig.lowstate_alive = False
-    assert [is_damping(rig.step(corrupt=1)) for _ in range(3)] == [False, False, True]
+    assert [is_damping(rig.step(around={"corrupt": 1})) for _ in range(3)] == [False, False, True]
     assert "lowstate_corrupt" in rig.outputs[-1].status.faults
 
 
@@ -405,7 +368,7 @@ def test_answers_to_old_lowstates_are_late_answers(rig):
         rig.state = replace(rig.state, tick_ms=2 * rig.steps)
         good = dict(q_sdk=go2.STAND_Q, kp_sdk=np.full(12, 25.0), kd_sdk=np.full(12, 0.5))
         late = JointTarget(i, rig.now - 1e-4, tick, **good)
-        status = rig.guard.step([rig.state], [late], [], rig.now).status
+        status = rig.guard.step(GuardInput([rig.state], [late]), rig.now).status
         if status.mode != Mode.POLICY:
             break
     assert "policy_slow" in status.faults and rig.state.tick_ms - tick in (26, 28)
@@ -470,9 +433,58 @@ def test_what_only_slows_down(rig, sensed, fault, scale):
 
 def test_a_late_guard_reports_itself_and_blames_nobody(rig):
     rig.to(Mode.POLICY)
-    rig.now += 1.0
+    rig.now += 0.097
     status = rig.step().status
-    assert (status.mode, status.overruns) == (Mode.POLICY, 1) and "guard_overrun" in status.faults
+    assert (status.mode, status.overruns) == (Mode.POLICY, 1) and status.faults == ("guard_overrun",)
+
+
+@pytest.mark.parametrize("mode", MOVING)
+@pytest.mark.parametrize("stall", [0.099, 1.0, 3600.0, np.nan])
+def test_a_guard_that_was_stopped_damps_when_it_wakes(rig, mode, stall):
+    rig.to(mode)
+    rig.now += stall
+    output = rig.step()
+    assert is_damping(output) and output.status.latched and "guard_stalled" in output.status.faults
+
+
+# Others beside the guard ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("around", [{"foreign": 1}, {"rivals": 1}])
+@pytest.mark.parametrize("mode", MOVING)
+def test_a_second_writer_damps_at_once(rig, mode, around):
+    rig.to(mode)
+    output = rig.step(around=around)
+    assert is_damping(output) and output.status.latched and "second_writer" in output.status.faults
+
+
+def test_nobody_stands_up_beside_a_second_writer(rig):
+    rig.run(0.1)
+    assert rig.step(Request.STAND_UP, around={"rivals": 1}).refusals == ("stand_up refused: second_writer present",)
+
+
+def test_without_a_standby_nobody_stands_up_or_starts_but_a_robot_that_walks_goes_on(rig):
+    gone = {"around": {"standby_took": False}}
+    rig.to(Mode.POLICY)
+    outputs = [rig.step(**gone) for _ in range(100)]
+    assert [o.status.faults for o in outputs] == [()] * 50 + [("standby_gone",)] * 50, "after 100 ms"
+    assert rig.guard.mode == Mode.POLICY
+    assert rig.step(Request.STAND_UP, **gone).refusals == ("stand_up refused: standby_gone present",)
+    assert rig.step(Request.SIT_DOWN, **gone).status.mode == Mode.SITTING_DOWN
+    rig = Rig()
+    rig.step(**gone)
+    assert rig.step(Request.STAND_UP, **gone).refusals == ("stand_up refused: standby_gone present",), "never there"
+    assert rig.step(Request.STAND_UP).refusals == ("",)
+
+
+def test_a_silent_endpoint_settles_and_forbids(rig):
+    silent = {"around": {"endpoints": EndpointReport(silent=("bench",))}}
+    rig.to(Mode.POLICY)
+    output = rig.step(**silent)
+    assert output.status.mode == Mode.SETTLING and "endpoint_silent" in output.status.faults
+    rig.run(2.0)
+    assert rig.step(Request.RESET, **silent).refusals == ("reset refused: endpoint_silent present",)
+    assert rig.step(Request.RESET).refusals == ("",)
 
 
 def test_targets_before_the_first_lowstate_do_no_harm(rig):
@@ -541,7 +553,7 @@ def test_whatever_comes_every_command_is_finite_bounded_and_granted(start, seque
                 "sense": value,
                 "tip": {"quat_wxyz": value},
                 "press": {"remote": value},
-                "corrupt": {"corrupt": value},
+                "corrupt": {"around": {"corrupt": value}},
             }
             rig.step(**changes[kind])
         for output in rig.outputs[first:]:

@@ -28,10 +28,16 @@ def machine(mode: Mode, latched: bool = False, in_control: bool = False) -> Mode
 
 
 def conditions(
-    severity=Severity.NONE, target_fresh=True, motion_done=False, at_rest=True, on_legs=True, further=None
+    severity=Severity.NONE,
+    target_fresh=True,
+    motion_done=False,
+    at_rest=True,
+    on_legs=True,
+    further=None,
+    no_start=(),
 ) -> Conditions:
     further = severity if further is None else further
-    return Conditions(severity, further, ("some_fault",), target_fresh, motion_done, at_rest, on_legs)
+    return Conditions(severity, further, ("some_fault",), no_start, target_fresh, motion_done, at_rest, on_legs)
 
 
 def test_it_starts_damped_unlatched_and_without_control():
@@ -43,11 +49,13 @@ def test_it_starts_damped_unlatched_and_without_control():
 @pytest.mark.parametrize("request_", [r for r in Request if r not in (Request.ESTOP, Request.RESET)])
 @pytest.mark.parametrize("mode", Mode)
 def test_motion_is_granted_by_the_table_and_by_nothing_else(mode, request_, severity):
-    for latched, fresh, rest in itertools.product(FLAGS, FLAGS, FLAGS):
+    for latched, fresh, rest, free in itertools.product(FLAGS, FLAGS, FLAGS, FLAGS):
         m = machine(mode, latched)
-        refusal = m.request(request_, conditions(severity, target_fresh=fresh, at_rest=rest))
+        no_start = () if free else ("standby_gone",)
+        refusal = m.request(request_, conditions(severity, target_fresh=fresh, at_rest=rest, no_start=no_start))
         after, needs = GRANTED.get((mode, request_), (mode, None))
         has = {"at_rest": rest, "target_fresh": fresh, None: True}[needs]
+        has &= free or request_ == Request.SIT_DOWN
         if (mode, request_) in GRANTED and severity < Severity.SETTLE and not latched and has:
             assert (refusal, m.mode, m.in_control) == ("", after, True)
         else:
@@ -57,11 +65,15 @@ def test_motion_is_granted_by_the_table_and_by_nothing_else(mode, request_, seve
 
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("severity", Severity)
-def test_estop_damps_and_latches_from_everywhere(mode, severity):
-    for latched in FLAGS:
+def test_estop_settles_from_the_legs_and_damps_from_everywhere_else_and_latches(mode, severity):
+    for latched, on_legs in itertools.product(FLAGS, FLAGS):
         m = machine(mode, latched)
-        assert m.request(Request.ESTOP, conditions(severity)) == ""
-        assert (m.mode, m.latched) == (Mode.DAMPING, True)
+        assert m.request(Request.ESTOP, conditions(severity, on_legs=on_legs)) == ""
+        up = mode in (Mode.STANDING_UP, Mode.STANDING, Mode.POLICY)
+        gently = up and on_legs and severity < Severity.DAMP
+        assert (m.mode, m.latched, m.in_control) == (Mode.SETTLING if gently else Mode.DAMPING, True, True)
+        m.request(Request.ESTOP, conditions(severity, on_legs=on_legs))
+        assert (m.mode, m.latched) == (Mode.DAMPING, True), "pressed again"
 
 
 @pytest.mark.parametrize("severity", Severity)

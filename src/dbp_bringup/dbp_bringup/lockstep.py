@@ -13,7 +13,7 @@ import numpy as np
 
 from dbp_bringup.robot.physics import PhysicsOptions, PhysicsState, Truth
 from dbp_bringup.robot.simulated_go2 import LOWSTATE_PERIOD_MS, SimulatedGo2
-from dbp_policy.guard.guard import Guard, GuardOutput
+from dbp_policy.guard.guard import Guard, GuardInput, GuardOutput
 from dbp_policy.policy_loop import PolicyLoop
 from dbp_policy.runner import Runner
 from dbp_policy.types import JointTarget, Mode, OperatorRequest, Request, RobotState
@@ -46,6 +46,7 @@ class Lockstep:
         policy_alive: Set to False to kill the policy side.
         lowstate_tap: What reaches the guard for each payload that the robot sends; assign to it to inject faults.
         target_tap: What reaches the guard for each answer of the policy.
+        input_tap: What reaches the guard in a tick, all together.
         lowcmd_tap: Sees the time and the bytes of every rt/lowcmd.
     """
 
@@ -70,14 +71,20 @@ class Lockstep:
     def _velocity_command(self, _now: float, halt: bool) -> tuple[np.ndarray, str]:
         return (np.zeros(3) if halt else self.command), "script"
 
-    def tick(self, *requests: Request) -> GuardOutput:
-        """One guard period: the robot moves, its lowstate reaches the guard, the guard's command the robot."""
+    def tick(self, *requests: Request, waiting: Sequence[OperatorRequest] = ()) -> GuardOutput:
+        """One guard period: the robot moves, its lowstate reaches the guard, the guard's command the robot.
+
+        Args:
+            requests: An operator's actions of now.
+            waiting: Requests of another time.
+        """
         self.robot.step(LOWSTATE_PERIOD_MS)
         self.now += LOWSTATE_PERIOD_MS / 1000.0
         states, corrupt = self._receive(self.lowstate_tap(self.robot.lowstate()))
         targets, self._targets = self._targets, []
-        asked = [OperatorRequest(request, self.now) for request in requests]
-        output = self.guard.step(states, targets, asked, self.now, corrupt, policy_gone=not self.policy_alive)
+        asked = [*waiting, *(OperatorRequest(request, self.now) for request in requests)]
+        heard = GuardInput(states, targets, asked, corrupt, policy_gone=not self.policy_alive)
+        output = self.guard.step(self.input_tap(heard), self.now)
         if output.command is not None:
             payload = wire.encode_lowcmd(output.command)
             self.lowcmd_tap(self.now, payload)
@@ -101,6 +108,7 @@ class Lockstep:
         """Lets everything through as it is."""
         self.lowstate_tap: Callable[[bytes], Sequence[bytes]] = lambda payload: (payload,)
         self.target_tap: Callable[[JointTarget], Sequence[JointTarget]] = lambda target: (target,)
+        self.input_tap: Callable[[GuardInput], GuardInput] = lambda heard: heard
         self.lowcmd_tap: Callable[[float, bytes], None] = lambda now, payload: None
 
     def save(self) -> Snapshot:

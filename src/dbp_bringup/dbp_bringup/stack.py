@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dbp_policy.errors import DbpError
+from dbp_policy.estop_records import PORT
 from dbp_policy.unitree.network import ROBOT_DOMAIN, SIMULATION_DOMAIN
 
 
@@ -34,9 +35,15 @@ class Process:
 
 POLICY = Argument("policy", "ONNX policy to run; empty for the walking policy that ships with dbp_policy", "")
 RUNTIME_DIR = Argument("runtime_dir", "folder of the stack's local sockets; empty for one per user", "")
+ESTOP_ARGUMENTS = (
+    Argument("estop_endpoints", "names of remote e-stop endpoints that have to answer, by commas; empty for none", ""),
+    Argument("estop_key", "file of the key shared with the e-stop endpoints", ""),
+    Argument("estop_port", "UDP port at which e-stop endpoints reach the guard", str(PORT)),
+)
 SIM_ARGUMENTS = (
     POLICY,
     RUNTIME_DIR,
+    *ESTOP_ARGUMENTS,
     Argument("domain", "DDS domain of the simulated robot; 0 is the real robot's and refused", str(SIMULATION_DOMAIN)),
     Argument("headless", "true to run without MuJoCo's viewer", "false"),
     Argument("video", "write a video of the run to this file (mp4) when it ends; empty for none", ""),
@@ -47,6 +54,7 @@ REAL_ARGUMENTS = (
     Argument("network_interface", "network interface that leads to the robot, such as eth0"),
     POLICY,
     RUNTIME_DIR,
+    *ESTOP_ARGUMENTS,
 )
 
 
@@ -77,17 +85,24 @@ def real_stack(values: Mapping[str, str]) -> tuple[Process, ...]:
 
 
 def _controllers(v: Mapping[str, str], interface: str, domain: str) -> tuple[Process, ...]:
-    guard = ("--network-interface", interface, "--domain", domain, *_folder(v))
+    wire = ("--network-interface", interface, "--domain", domain, *_folder(v))
     named = (("policy", v["policy"]), ("runtime_dir", v["runtime_dir"]))
     parameters = tuple((name, value) for name, value in named if value)
     return (
         Process("policy_node", "dbp_policy", "policy_node", parameters=parameters, is_node=True),
-        Process("guard", "dbp_policy", "guard", guard),
+        Process("standby", "dbp_policy", "standby", wire),
+        Process("guard", "dbp_policy", "guard", (*wire, *_remote_stops(v))),
     )
 
 
 def _folder(v: Mapping[str, str]) -> list[str]:
     return ["--runtime-dir", v["runtime_dir"]] if v["runtime_dir"] else []
+
+
+def _remote_stops(v: Mapping[str, str]) -> list[str]:
+    given = [name for name in ("estop_endpoints", "estop_key") if v[name]]
+    options = [f"--{name.replace('_', '-')}={v[name]}" for name in given]
+    return [*options, f"--estop-port={v['estop_port']}"] if given else []
 
 
 def _truth(text: str) -> bool:

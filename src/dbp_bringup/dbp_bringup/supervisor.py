@@ -15,8 +15,8 @@ from pathlib import Path
 from dbp_bringup.stack import Process
 from dbp_policy.errors import DbpError
 
-_STOP_ORDER = ("guard", "policy_node")
-"""The guard first: it damps while the others still stand. Then the rest."""
+_STOP_ORDER = ("guard", "standby", "policy_node")
+"""The guard first: it damps while the others still stand, and tells the standby that it leaves. Then the rest."""
 _STOP_TIMEOUT, _WRITING_TIMEOUT = 5.0, 600.0
 """How long a process may take to end, and one that writes a recording or a video first [s]."""
 _SETTLE_TIME = 1.0

@@ -1,10 +1,7 @@
-"""The process's clock: an absolute schedule that does not drift, and the settings that keep a loop on it."""
+"""The process's clock, and an absolute schedule on it that does not drift."""
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import os
 import time
 
 now = time.monotonic
@@ -37,23 +34,3 @@ class Ticker:
             self._next = now()
         self._next += self._period
         return late
-
-
-def prepare_realtime(priority: int, collect_garbage: bool) -> bool:
-    """Readies the calling thread for a periodic loop: quiet collector, FIFO scheduling where permitted.
-
-    Args:
-        priority: FIFO priority, 1 to 99.
-        collect_garbage: Whether the collector goes on running for what is created from now on.
-
-    Returns:
-        Whether this user may have real-time priority; without it the loop runs as any other thread.
-    """
-    gc.collect()
-    gc.freeze()
-    if not collect_garbage:
-        gc.disable()
-    with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
-        return True
-    return False

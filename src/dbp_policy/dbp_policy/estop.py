@@ -1,4 +1,4 @@
-"""`./dbp estop`: presses the software stop of the running stack, or resets it."""
+"""`./dbp estop`: presses the software stop of the running stack, or releases its latch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from dbp_policy.types import Request
 
 @dataclass(frozen=True)
 class Args:
-    """Damps the robot at once and latches; with --reset, releases the latch (the robot stays damped).
+    """Stops the robot and latches: from its legs it is laid down within two seconds, otherwise it is damped at once.
 
-    A software protective stop, not an emergency stop: that is the robot's battery switch.
+    Pressed a second time it damps at once from wherever it is, as --now does. With --reset the latch is released; the
+    robot stays damped. A software protective stop, not an emergency stop: that is the robot's battery switch.
     """
 
+    now: bool = False
+    """Damp at once, without laying the robot down first."""
     reset: bool = False
     """Release the latch, once the robot is at rest and no fault is present."""
     runtime_dir: Path = field(default_factory=paths.runtime_dir)
@@ -31,7 +34,8 @@ def main() -> int:
 
     def body() -> int:
         args = parse(Args, "dbp estop")
-        status = ask_guard(args.runtime_dir, Request.RESET if args.reset else Request.ESTOP)
+        for request in (Request.RESET,) if args.reset else (1 + args.now) * (Request.ESTOP,):
+            status = ask_guard(args.runtime_dir, request)
         if status.refusal:
             raise DbpError(status.refusal)
         print(f"{'released' if args.reset else 'stopped'}: mode {status.mode.name.lower()}, latched {status.latched}")

@@ -1,6 +1,7 @@
 """Datagrams between the guard, the policy node and operator tools on one host: Unix sockets, fixed binary records.
 
-The guard owns `guard.sock` and takes targets and requests there; the policy node owns `policy.sock` and takes states.
+The guard owns `guard.sock` and takes targets and requests there; the policy node owns `policy.sock` and takes states;
+the standby owns `standby.sock` and takes the guard's beats.
 Times are CLOCK_MONOTONIC, which all processes of a host share.
 """
 
@@ -13,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from dbp_policy.local_socket import LocalSocket
-from dbp_policy.types import GuardStatus, JointTarget, Mode, OperatorRequest, Request, RobotState
+from dbp_policy.types import Beat, GuardStatus, JointTarget, Mode, OperatorRequest, Request, RobotState
 
 _HEADER = struct.Struct("<4sB3x")
-_STATE, _TARGET, _REQUEST, _STATUS = b"DBPs", b"DBPt", b"DBPr", b"DBPg"
-_VERSION = 2
+_STATE, _TARGET, _REQUEST, _STATUS, _BEAT = b"DBPs", b"DBPt", b"DBPr", b"DBPg", b"DBPb"
+_VERSION = 3
 
 _STATE_DTYPE = np.dtype(
     [
@@ -46,9 +47,10 @@ _NAMES_BYTES, _TEXT_BYTES = 1024, 256
 """Room for the names of all faults of the guard's table at once; a longer refusal is cut."""
 _STATUS_STRUCT = struct.Struct(f"<B2?f2I{_NAMES_BYTES}s{_TEXT_BYTES}s")
 _REQUEST_STRUCT = struct.Struct("<Bd")
+_BEAT_STRUCT = struct.Struct("<I2?")
 
-GUARD_SOCKET, POLICY_SOCKET = "guard.sock", "policy.sock"
-Message = RobotState | JointTarget | OperatorRequest | GuardStatus
+GUARD_SOCKET, POLICY_SOCKET, STANDBY_SOCKET = "guard.sock", "policy.sock", "standby.sock"
+Message = RobotState | JointTarget | OperatorRequest | GuardStatus | Beat
 
 
 def encode(message: Message, status: GuardStatus | None = None) -> bytes:
@@ -59,6 +61,8 @@ def encode(message: Message, status: GuardStatus | None = None) -> bytes:
         head, body = _TARGET, _pack(message, _TARGET_DTYPE)
     elif isinstance(message, OperatorRequest):
         head, body = _REQUEST, _REQUEST_STRUCT.pack(message.request, message.stamp)
+    elif isinstance(message, Beat):
+        head, body = _BEAT, _BEAT_STRUCT.pack(message.process_id, message.in_control, message.leaving)
     else:
         head, body = _STATUS, _pack_status(message)
     return _HEADER.pack(head, _VERSION) + body
@@ -79,6 +83,8 @@ def decode(data: bytes) -> tuple[Message, GuardStatus | None] | None:
         if head == _REQUEST:
             request, stamp = _REQUEST_STRUCT.unpack(body)
             return OperatorRequest(Request(request), stamp), None
+        if head == _BEAT:
+            return Beat(*_BEAT_STRUCT.unpack(body)), None
         if head == _STATUS:
             return _unpack_status(body), None
     except (struct.error, ValueError):
@@ -143,13 +149,14 @@ class Link:
     Args:
         folder: Where the stack's sockets lie (`paths.runtime_dir`).
         name: Name of this end's socket file, or None for an anonymous end that can ask and be answered.
+        patience: See `LocalSocket`.
 
     Raises:
         DbpError: The name has an owner.
     """
 
-    def __init__(self, folder: Path, name: str | None = None) -> None:
-        self._socket = LocalSocket(folder, name)
+    def __init__(self, folder: Path, name: str | None = None, patience: int | None = None) -> None:
+        self._socket = LocalSocket(folder, name, patience)
 
     def send(self, data: bytes, to: str | bytes) -> Delivery:
         """Sends to the end `to` (a socket name in the folder, or a sender's address)."""
@@ -166,9 +173,10 @@ class Link:
         decoded = ((decode(data), sender) for data, sender in self._socket.receive())
         return [(*message, sender) for message, sender in decoded if message is not None]
 
-    def wait(self, timeout: float) -> bool:
-        """Sleeps until a message waits or `timeout` seconds have passed; True if one waits."""
-        return self._socket.wait(timeout)
+    def wait(self, timeout: float, *others: int) -> bool:
+        """Sleeps until a message waits, one of some other files is readable, or `timeout` seconds have passed; True if
+        anything came."""
+        return self._socket.wait(timeout, *others)
 
     def close(self) -> None:
         """Gives the name up."""

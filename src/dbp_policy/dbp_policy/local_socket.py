@@ -22,17 +22,21 @@ class LocalSocket:
     Args:
         folder: Folder of the stack's sockets.
         name: Name of the socket's file, or None for an anonymous end that can send and be answered.
+        patience: Of its datagrams that wait to be taken by the other end [bytes]; None for the system's choice, some
+            hundred datagrams.
 
     Raises:
         DbpError: The name has an owner, or the folder does not serve.
     """
 
-    def __init__(self, folder: Path, name: str | None = None) -> None:
+    def __init__(self, folder: Path, name: str | None = None, patience: int | None = None) -> None:
         self._folder = folder
         self._path = folder / name if name else None
         self._lock: int | None = None
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
+        if patience is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, patience)
         try:
             if self._path is None:
                 self._socket.bind("")
@@ -73,9 +77,10 @@ class LocalSocket:
                 break
         return datagrams
 
-    def wait(self, timeout: float) -> bool:
-        """Sleeps until a datagram waits or `timeout` seconds have passed; True if one waits."""
-        readable, _, _ = select.select([self._socket], [], [], timeout)
+    def wait(self, timeout: float, *others: int) -> bool:
+        """Sleeps until a datagram waits, one of some other files is readable, or `timeout` seconds have passed; True if
+        anything came."""
+        readable, _, _ = select.select([self._socket, *others], [], [], timeout)
         return bool(readable)
 
     def close(self) -> None:

@@ -24,8 +24,8 @@ from sensor_msgs.msg import Imu, JointState, Joy
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from dbp_policy import local_link, paths, ros_messages
-from dbp_policy.clock import now, prepare_realtime
+from dbp_policy import local_link, paths, realtime, ros_messages
+from dbp_policy.clock import now
 from dbp_policy.command import CommandLimits, CommandMux
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.onnx_policy import load_runner
@@ -75,7 +75,8 @@ class ControlThread(threading.Thread):
         self._stopping = False
 
     def run(self) -> None:
-        prepare_realtime(_PRIORITY, collect_garbage=True)
+        realtime.take_priority(_PRIORITY)
+        realtime.quiet_collector(collect_garbage=True)
         sys.setswitchinterval(_SWITCH_INTERVAL)
         try:
             while not self._stopping:
@@ -257,7 +258,7 @@ def main() -> int:
         node = None
         try:
             node = PolicyNode()
-            prepare_realtime(_PRIORITY - 10, collect_garbage=True)  # callbacks hold the interpreter the loop needs
+            realtime.take_priority(_PRIORITY - 10)  # callbacks hold the interpreter the loop needs
             node.control.start()
             executor = SingleThreadedExecutor()
             executor.add_node(node)

@@ -135,3 +135,15 @@ class GuardStatus:
     """How many requests the guard has answered, granted or refused."""
     overruns: int = 0
     """Guard ticks that came more than one period late."""
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What the guard tells its standby after every tick."""
+
+    process_id: int
+    """The guard's."""
+    in_control: bool
+    """It streams commands: whoever takes over has to go on."""
+    leaving: bool
+    """It has damped the robot and ends of its own will: nobody is to take over."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -14,12 +16,17 @@ from rich.table import Table
 from dbp_bringup.faults import settle
 from dbp_bringup.faults.catalogue import injections
 from dbp_bringup.faults.report import markdown, report, rich_table
-from dbp_bringup.faults.workers import prepare, run_cell, spread, stop_both_ways
+from dbp_bringup.faults.restarts import Restart, Restarts
+from dbp_bringup.faults.start_states import StartStates
+from dbp_bringup.faults.workers import prepare, restart_guards, run_cell, spread, stop_both_ways
 from dbp_policy import paths
 from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.files import check_folder_of, write_json, written_whole
 from dbp_policy.onnx_policy import load_runner
+
+CHUNK = 25
+"""Restarts of the guard in one task of a worker."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ class Args:
 
     seeds: int = 20
     """Runs of each fault in each mode; each starts at another instant of the mode."""
+    restarts: int = 1000
+    """Restarts of the guard after an e-stop."""
     json: Path | None = None
     """Write all results there."""
     markdown: Path | None = None
@@ -53,25 +62,31 @@ def matrix(args: Args, console: Console) -> bool:
     begin = time.monotonic()
     every = injections()
     cells = [(x.key, mode, range(args.seeds)) for x in every for mode in x.modes]
-    runs = [r for cell in spread(args.policy, args.workers, 0, run_cell, cells, console) for r in cell]
+    done = spread(StartStates, args.policy, args.workers, run_cell, cells, console, "faults")
+    runs = [r for cell in done for r in cell]
     order = {x.key: i for i, x in enumerate(every)}
     runs.sort(key=lambda r: order[r.fault])
-    result = report(every, runs, time.monotonic() - begin)
+    restarts = [r for chunk in _restart(args, console) for r in chunk]
+    result = report(every, runs, restarts, time.monotonic() - begin)
     console.print(rich_table(result))
     for failure in result["failures"][:20]:
         console.print(f"[red]{failure['reason']}[/]: --replay '{failure['replay']}'")
     console.print(
         f"{result['runs']} runs, {result['unsafe']} unsafe, {result['late']} late, in {result['wall_seconds']:.0f} s; "
-        f"{len(result['covered_elsewhere'])} faults are covered by other tests, not covered yet:"
+        f"{result['restarts']['restarts']} restarts after an e-stop, {result['restarts']['moved']} moved "
+        f"(at most {result['restarts']['motion_rad_max']:.4f} rad)"
     )
-    for faults in result["not_covered"]:
-        console.print(f"  {faults}")
     if args.json is not None:
         write_json(args.json, result)
     if args.markdown is not None:
         with written_whole(args.markdown) as file:
             file.write_text(markdown(result))
-    return not result["failures"]
+    return not (result["failures"] or result["restarts"]["moved"])
+
+
+def _restart(args: Args, console: Console) -> Iterator[list[Restart]]:
+    chunks = [(range(first, min(first + CHUNK, args.restarts)),) for first in range(0, args.restarts, CHUNK)]
+    return spread(Restarts, args.policy, args.workers, restart_guards, chunks, console, "restarts")
 
 
 def replay(args: Args, console: Console) -> bool:
@@ -81,7 +96,7 @@ def replay(args: Args, console: Console) -> bool:
     injection = next((x for x in injections() if x.key == key and mode in x.modes), None)
     if injection is None or not seed.isdigit():
         raise DbpError(f"replay: expected FAULT/MODE/SEED as the JSON's failures have it, got {args.replay!r}")
-    prepare(args.policy, 0)
+    prepare(StartStates, args.policy)
     (result,) = run_cell(key, mode, range(int(seed), int(seed) + 1))
     console.print(result)
     return not (result.unsafe or result.late)
@@ -92,7 +107,8 @@ def compare_stops(args: Args, console: Console) -> bool:
     if not args.phases >= 1:
         raise DbpError(f"phases: expected at least 1, got {args.phases}")
     tasks = [(phase,) for phase in range(args.phases)]
-    pairs = spread(args.policy, args.workers, args.phases, stop_both_ways, tasks, console)
+    walks = partial(settle.Walks, phases=args.phases)
+    pairs = spread(walks, args.policy, args.workers, stop_both_ways, tasks, console, "stops")
     stops = [stop for pair in pairs for stop in pair]
     result = settle.summary(stops, settle.fastest(load_runner(args.policy)))
     speed = "{mean:.2f} ({min:.2f} to {max:.2f}) m/s".format(**result["speed"])
@@ -117,7 +133,7 @@ def main() -> int:
 
     def body() -> int:
         args = parse(Args, "dbp faults")
-        for option in ("seeds", "workers"):
+        for option in ("seeds", "restarts", "workers"):
             if not getattr(args, option) >= 1:
                 raise DbpError(f"{option}: expected at least 1, got {getattr(args, option)}")
         for option in ("json", "markdown"):

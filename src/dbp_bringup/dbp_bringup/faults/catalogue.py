@@ -1,4 +1,4 @@
-"""All injections with the reaction that each demands and its bound, and the faults that other tests cover."""
+"""All injections with the reaction that each demands and its bound."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from dbp_bringup.faults import injections as inject
 from dbp_bringup.faults.injections import Injection, answers, delivered, joint, quaternion, random_tampered, tampered
 from dbp_bringup.faults.start_states import FOLLOWED, MODES
+from dbp_bringup.lockstep import Lockstep
+from dbp_policy.guard.checks.endpoints import EndpointReport
 from dbp_policy.guard.faults import Severity
 from dbp_policy.types import Request
 
@@ -110,11 +112,34 @@ def _policy() -> list[Injection]:
 
 
 def _operator() -> list[Injection]:
-    nothing = tampered(lambda record, n: None)
+    def nothing(stack: Lockstep, rng: np.random.Generator) -> None:
+        """What is asked is all there is."""
+
     return [
-        Injection("e-stop on the remote", D, 0.010, inject.remote_pressed),
-        Injection("e-stop by request", D, 0.010, nothing, lasts=False, asked=(Request.ESTOP,)),
+        Injection("e-stop on the remote", S, 0.010, inject.remote_pressed),
+        Injection("e-stop by request", S, 0.010, nothing, lasts=False, asked=(Request.ESTOP,)),
         Injection("e-stop twice", D, 0.010, nothing, lasts=False, asked=(Request.ESTOP, Request.ESTOP)),
+        Injection("e-stop endpoint pressed", S, 0.010, inject.around(endpoints=EndpointReport(pressed=True))),
+        Injection("e-stop endpoint answers", NONE, 0.4, inject.endpoint(lambda sent: sent[-1])),
+        Injection("e-stop endpoint dies", S, 0.31, inject.endpoint(lambda sent: None)),
+        Injection("e-stop endpoint replays", S, 0.31, inject.endpoint(lambda sent: sent[0])),
+        Injection("e-stop endpoint answers wrongly", S, 0.31, inject.endpoint(lambda sent: sent[-1][:-1] + b"?")),
+    ]
+
+
+def _guard() -> list[Injection]:
+    def stopped(milliseconds: int, reaction: Severity) -> Injection:
+        stop, bound = inject.guard_stopped(milliseconds), 1e-3 * milliseconds + 0.020
+        return Injection(f"guard stopped for {milliseconds} ms", reaction, bound, stop, KNOWN, lasts=False)
+
+    return [
+        stopped(12, W),
+        stopped(60, W),
+        stopped(200, D),
+        Injection("guard restarts", NONE, 0.5, inject.guard_restarts),
+        Injection("standby gone", W, 0.120, inject.around(standby_took=False), KNOWN, no_start=True),
+        Injection("another writer appears", D, 0.004, inject.around(rivals=1)),
+        Injection("a foreign command", D, 0.004, inject.foreign_command, lasts=False),
     ]
 
 
@@ -128,10 +153,15 @@ def _pairs(singles: list[Injection]) -> list[Injection]:
         ("not finite: q", "target not finite"),
         ("not finite: q", "policy killed"),
         ("not finite: q", "e-stop on the remote"),
-        ("target not finite", "e-stop on the remote"),
+        ("target out of reach", "e-stop on the remote"),  # who settles follows no target any more
         ("policy killed", "e-stop on the remote"),
         ("motor at 85 °C", "policy killed"),
         ("battery at 5 %", "lowstate stops"),
+        ("another writer appears", "lowstate stops"),
+        ("another writer appears", "policy killed"),
+        ("another writer appears", "e-stop on the remote"),
+        ("standby gone", "policy killed"),
+        ("standby gone", "lowstate stops"),
     )
     return [_pair(by_key[a], by_key[b]) for a, b in pairs]
 
@@ -150,27 +180,6 @@ def _pair(a: Injection, b: Injection) -> Injection:
 
 def injections() -> tuple[Injection, ...]:
     """All of them; every key is unique."""
-    singles = [*_lowstate(), *_sensors(), *_body(), *_policy(), *_operator()]
-    return (*singles, *_pairs(singles), Injection("guard restarts", NONE, 0.5, inject.guard_restarts))
+    singles = [*_lowstate(), *_sensors(), *_body(), *_policy(), *_operator(), *_guard()]
+    return (*singles, *_pairs(singles))
 
-
-ELSEWHERE = {
-    "one foot never touches the ground": "tests/unit/test_estimator.py",
-    "policy file missing, truncated or damaged": "tests/contract/test_onnx_policy.py",
-    "policy with wrong dimensions, joint order or scale": "tests/contract/test_onnx_policy.py",
-    "policy with wrong gains or default pose": "tests/contract/test_contract.py",
-    "processes killed": "tests/processes/test_stack.py",
-    "two sources of velocity": "tests/unit/test_command_mux.py",
-    "velocity source lost while moving": "tests/unit/test_command_mux.py",
-    "velocity out of range, not finite, or a step": "tests/unit/test_command_mux.py",
-}
-"""Faults of other layers, and the test that covers each."""
-
-OPEN = (
-    "standby guard: killed guard, killed standby",
-    "processes stopped and continued, garbage collection, CPU hogs, memory pressure",
-    "wall-clock jumps, flood of foreign topics, cut network, full disk",
-    "second writer of rt/lowcmd",
-    "remote e-stop endpoints with challenge and response",
-)
-"""Faults that nothing covers yet."""

@@ -10,13 +10,18 @@ import numpy as np
 from dbp_bringup.faults.start_states import MODES
 from dbp_bringup.lockstep import Lockstep
 from dbp_policy import go2
+from dbp_policy.estop_client import Endpoint
+from dbp_policy.guard.checks.endpoints import EndpointReport, EndpointWatch
 from dbp_policy.guard.faults import Severity
 from dbp_policy.guard.guard import Guard
 from dbp_policy.types import JointTarget, Request
 from dbp_policy.unitree import wire
 from dbp_policy.unitree.remote import Remote
 
+_KEY = bytes(range(32))
 PERIOD_MS = 1000 // go2.LOWSTATE_HZ
+READER_DEPTH = 16
+"""Lowstates that the guard's reader keeps for it (unitree.channels)."""
 _COVERED = wire.LOWSTATE.positions("tick", "crc", *(f"motor_state.{i}.q" for i in range(go2.NUM_JOINTS)))
 """Bytes that a checksum tells about; CDR's padding is none of them."""
 
@@ -41,6 +46,8 @@ class Injection:
     """The fault is present until the end of the run; one that passes refuses no start."""
     asked: tuple[Request, ...] = ()
     """Of the guard, in the first tick."""
+    no_start: bool = False
+    """Though it stops nothing, nobody may stand up or start the policy."""
 
 
 # Lowstates -----------------------------------------------------------------------------------------------------------
@@ -352,6 +359,63 @@ def remote_pressed(stack: Lockstep, rng: np.random.Generator) -> None:
 
 def guard_restarts(stack: Lockstep, rng: np.random.Generator) -> None:
     stack.guard = Guard()
+
+
+def guard_stopped(milliseconds: int) -> Inject:
+    """The guard does not run for so long, and then finds everything that came meanwhile and was kept for it."""
+
+    def inject(stack: Lockstep, rng: np.random.Generator) -> None:
+        kept: list[bytes] = []
+        for _ in range(milliseconds // PERIOD_MS):
+            stack.robot.step(PERIOD_MS)
+            stack.now += 1e-3 * PERIOD_MS
+            kept.append(stack.robot.lowstate())
+        once = [tuple(kept[-READER_DEPTH:])]
+        stack.lowstate_tap = lambda payload: (*(once.pop() if once else ()), payload)
+
+    return inject
+
+
+# Others beside the guard ---------------------------------------------------------------------------------------------
+
+
+def around(**fields: object) -> Inject:
+    """Something else that reaches the guard in every tick: fields of its input."""
+
+    def inject(stack: Lockstep, rng: np.random.Generator) -> None:
+        stack.input_tap = lambda heard: replace(heard, **fields)
+
+    return inject
+
+
+def foreign_command(stack: Lockstep, rng: np.random.Generator) -> None:
+    """One command of somebody else's, on the wire once."""
+    counts = iter((1,))
+    stack.input_tap = lambda heard: replace(heard, foreign=next(counts, 0))
+
+
+def endpoint(send: Callable[[list[bytes]], bytes | None]) -> Inject:
+    """A remote e-stop endpoint that has checked in so far: what it sends now is chosen from all its check-ins."""
+
+    def inject(stack: Lockstep, rng: np.random.Generator) -> None:
+        watch, client = EndpointWatch(("bench",), _KEY, rng.bytes), Endpoint("bench", _KEY)
+        check_ins: list[bytes] = []
+
+        def exchange(now: float, choose: Callable[[list[bytes]], bytes | None]) -> EndpointReport:
+            check_in = client.check_in(now)
+            if check_in is not None:
+                check_ins.append(check_in)
+                datagram = choose(check_ins)
+                answer = None if datagram is None else watch.receive(datagram, now)
+                if answer is not None:
+                    client.receive(answer, now)
+            return watch.report(now)
+
+        for step in range(100, 0, -1):
+            exchange(stack.now - 1e-3 * PERIOD_MS * step, lambda sent: sent[-1])
+        stack.input_tap = lambda heard: replace(heard, endpoints=exchange(stack.now, send))
+
+    return inject
 
 
 def both(first: Inject, second: Inject) -> Inject:

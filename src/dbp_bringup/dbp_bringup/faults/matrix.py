@@ -76,6 +76,8 @@ class _Trial:
         """When the status first showed the reaction of a warning or of zero velocity."""
         self._reacted = np.nan
         """When the guard was first seen settling or damping."""
+        self._began = False
+        """A motion was granted that the fault forbids."""
         self.graver = False
 
     @property
@@ -107,13 +109,20 @@ class _Trial:
         if self._grave and (injection.lasts or latched):
             for request in (Request.STAND_UP, Request.START, Request.SIT_DOWN):
                 self._tick(request)
+        if injection.no_start:
+            before = self._stack.guard.mode
+            granted = [self._tick(request) for request in (Request.STAND_UP, Request.START)]
+            self._began = "" in granted and self._stack.guard.mode != before
 
-    def _tick(self, *requests: Request) -> None:
-        status = self._stack.tick(*requests).status
+    def _tick(self, *requests: Request) -> str:
+        """One tick; why the last request was refused."""
+        output = self._stack.tick(*requests)
+        status = output.status
         if np.isnan(self._reacted) and self._stack.guard.mode in (Mode.SETTLING, Mode.DAMPING):
             self._reacted = self._stack.now
         if np.isnan(self._reported) and self._shows_reaction(status):
             self._reported = self._stack.now
+        return output.refusals[-1] if requests else ""
 
     def _shows_reaction(self, status) -> bool:
         if self._injection.reaction == Severity.ZERO:
@@ -126,6 +135,8 @@ class _Trial:
         violation = self._recorder.violation(self._injection.sensors_lie)
         if violation:
             return violation, np.nan
+        if self._began:
+            return "it stood up or started with the fault present", np.nan
         stiff = self._recorder.stiff()
         if not self._stack.guard.in_control:  # a stop takes control, and then damps
             if len(stiff):

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from dbp_bringup.faults.catalogue import ELSEWHERE, OPEN
+from dbp_bringup.faults.fault_list import FAULT_LIST
 from dbp_bringup.faults.injections import Injection
 from dbp_bringup.faults.matrix import Run
+from dbp_bringup.faults.restarts import Restart, summary
 from dbp_policy.guard.faults import Severity
 
 
-def report(injections: Sequence[Injection], runs: Sequence[Run], wall_seconds: float) -> dict:
+def report(
+    injections: Sequence[Injection], runs: Sequence[Run], restarts: Sequence[Restart], wall_seconds: float
+) -> dict:
     """All of it as data for JSON."""
     by_fault: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
@@ -32,8 +35,8 @@ def report(injections: Sequence[Injection], runs: Sequence[Run], wall_seconds: f
             if run.unsafe or run.late
         ],
         "faults": [_row(injection, by_fault[injection.key]) for injection in injections if by_fault[injection.key]],
-        "covered_elsewhere": ELSEWHERE,
-        "not_covered": list(OPEN),
+        "restarts": summary(restarts),
+        "fault_list": [{"fault": listed.fault, "shown_by": listed.shown_by} for listed in FAULT_LIST],
     }
 
 
@@ -78,13 +81,11 @@ def markdown(result: dict) -> str:
         "|---|---|---:|---:|---:|---:|---:|---:|",
         *(f"| {' | '.join(_cells(row))} |" for row in result["faults"]),
         "",
-        "Covered by other tests:",
+        f"{result['restarts']['restarts']} restarts of the guard after an e-stop: {result['restarts']['moved']} moved.",
         "",
-        *(f"- {fault}: `{test}`" for fault, test in result["covered_elsewhere"].items()),
+        f"All {len(result['fault_list'])} faults, and what shows each:",
         "",
-        "Covered by nothing yet:",
-        "",
-        *(f"- {faults}" for faults in result["not_covered"]),
+        *(f"{i}. {row['fault']}: {'; '.join(row['shown_by'])}" for i, row in enumerate(result["fault_list"], 1)),
     ]
     return "\n".join(lines) + "\n"
 

@@ -84,7 +84,7 @@ class Walks:
         begin, start = stack.now, stack.truth
         if reaction == "settle":
             physics.heat(90.0)
-        stack.tick(*([Request.ESTOP] if reaction == "damp" else []))
+        stack.tick(*(2 * [Request.ESTOP] if reaction == "damp" else []))  # pressed twice it damps at once
         impact = tilt = still = 0.0
         while stack.now - begin < LONGEST and still < REST_TIME:
             stack.tick()

@@ -60,12 +60,12 @@ class StartStates:
         self._snapshots["init"] = [stack.save()] * PHASES
         stack.run(0.2)
         self._take("idle", 0.4)
-        self._ask(Request.STAND_UP, Mode.STANDING_UP)
+        self._ask(Mode.STANDING_UP, Request.STAND_UP)
         self._take("standing_up", 1.9)
         stack.run(0.5)
         self._expect(Mode.STANDING)
         self._take("standing", 0.4)
-        self._ask(Request.START, Mode.POLICY)
+        self._ask(Mode.POLICY, Request.START)
         stack.command = WALK
         stack.run(1.0)
         self._take("walking", 0.92)  # 46 ms apart: of a gait of 500 ms no phase comes twice
@@ -75,10 +75,10 @@ class StartStates:
         self._expect(Mode.SETTLING)
         self._take("settling", 1.4)
         stack.restore(walking)
-        self._ask(Request.ESTOP, Mode.DAMPING)
+        self._ask(Mode.DAMPING, Request.ESTOP, Request.ESTOP)  # pressed once, it would settle
         self._take("estop", 3.6)  # from the first instant to well at rest
         stack.restore(walking)
-        self._ask(Request.SIT_DOWN, Mode.SITTING_DOWN)
+        self._ask(Mode.SITTING_DOWN, Request.SIT_DOWN)
         self._take("sitting_down", 1.9)
         stack.run(0.5)
         self._expect(Mode.DAMPING)
@@ -89,8 +89,8 @@ class StartStates:
             self._snapshots[mode].append(self.lockstep.save())
             self.lockstep.run(seconds / PHASES)
 
-    def _ask(self, request: Request, mode: Mode) -> None:
-        self.lockstep.tick(request)
+    def _ask(self, mode: Mode, *requests: Request) -> None:
+        self.lockstep.tick(*requests)
         self._expect(mode)
 
     def _expect(self, mode: Mode) -> None:

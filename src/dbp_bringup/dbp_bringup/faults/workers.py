@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,46 +14,55 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dbp_bringup.faults import settle
 from dbp_bringup.faults.catalogue import injections
 from dbp_bringup.faults.matrix import Run, run
-from dbp_bringup.faults.start_states import StartStates
+from dbp_bringup.faults.restarts import Restart
 from dbp_policy.onnx_policy import load_runner
+from dbp_policy.runner import Runner
 
-_states: StartStates | None = None
-_walks: settle.Walks | None = None
-"""A worker process's own stack."""
+_stack: Any = None
+"""This process's own stack, as `prepare` has made it."""
 
 
-def prepare(policy: Path, phases: int) -> None:
-    """Builds this process's stack."""
-    global _states, _walks
-    if phases:
-        _walks = settle.Walks(load_runner(policy), phases)
-    else:
-        _states = StartStates(load_runner(policy))
+def prepare(make: Callable[[Runner], Any], policy: Path) -> None:
+    """Builds this process's stack: `make` is a class of start states, called with the policy's runner."""
+    global _stack
+    _stack = make(load_runner(policy))
 
 
 def run_cell(key: str, mode: str, seeds: range) -> list[Run]:
-    """One fault in one mode."""
+    """One fault in one mode, on `StartStates`."""
     injection = next(x for x in injections() if x.key == key)
-    return [run(_states, injection, mode, seed) for seed in seeds]
+    return [run(_stack, injection, mode, seed) for seed in seeds]
 
 
 def stop_both_ways(phase: int) -> list[settle.Stop]:
-    """One gait phase."""
-    return [_walks.stop(phase, reaction) for reaction in settle.REACTIONS]
+    """One gait phase, on `settle.Walks`."""
+    return [_stack.stop(phase, reaction) for reaction in settle.REACTIONS]
+
+
+def restart_guards(seeds: range) -> list[Restart]:
+    """Some restarts, on `Restarts`."""
+    return [_stack.play(seed) for seed in seeds]
 
 
 def spread(
-    policy: Path, workers: int, phases: int, work: Callable, tasks: Iterable[tuple], console: Console
+    make: Callable[[Runner], Any],
+    policy: Path,
+    workers: int,
+    work: Callable,
+    tasks: Iterable[tuple],
+    console: Console,
+    what: str,
 ) -> Iterator:
     """Does tasks in processes of their own, behind a progress bar.
 
     Args:
+        make: What each process prepares.
         policy: The policy of each process's stack.
         workers: How many processes.
-        phases: Of the gait to prepare for `stop_both_ways`, 0 to prepare for `run_cell`.
         work: Function of this module.
         tasks: Its arguments.
         console: Where the progress is shown.
+        what: Its name there.
 
     Yields:
         What comes of each task, in any order.
@@ -65,10 +75,10 @@ def spread(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         Progress(*columns, console=console, transient=True) as progress,
-        ProcessPoolExecutor(workers, context, prepare, (policy, phases)) as pool,
+        ProcessPoolExecutor(workers, context, prepare, (make, policy)) as pool,
     ):
         futures = [pool.submit(work, *task) for task in tasks]
-        bar = progress.add_task("trying", total=len(futures))
+        bar = progress.add_task(what, total=len(futures))
         for future in as_completed(futures):
             progress.advance(bar)
             yield future.result()

@@ -15,9 +15,9 @@ import numpy as np
 from dbp_bringup.robot import local_channel, picture
 from dbp_bringup.robot.physics import PhysicsOptions
 from dbp_bringup.robot.simulated_go2 import LOWSTATE_PERIOD_MS, SimulatedGo2
-from dbp_policy import paths
+from dbp_policy import paths, realtime
 from dbp_policy.cli import parse
-from dbp_policy.clock import Ticker, now, prepare_realtime
+from dbp_policy.clock import Ticker, now
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
@@ -144,10 +144,11 @@ def main() -> int:
 
     def body() -> int:
         args = parse(Args, "dbp robot")
+        realtime.take_priority(_PRIORITY)  # DDS's threads inherit it
         process = RobotProcess(args)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, process.stop)
-        prepare_realtime(_PRIORITY, collect_garbage=True)
+        realtime.quiet_collector(collect_garbage=True)
         print(f"robot: ready on domain {args.domain}, {args.network_interface}", flush=True)
         process.run()
         return 0

@@ -39,6 +39,8 @@ class Fault:
     """What the operator is told: what is wrong, what to do."""
     speed_scale: float = 1.0
     """What a warning leaves of the velocity command while it is present; from `ZERO` on nothing is left."""
+    no_start: bool = False
+    """Though only reported, it forbids to stand up and to start the policy."""
 
 
 W, Z, S, D = Severity.WARN, Severity.ZERO, Severity.SETTLE, Severity.DAMP
@@ -50,8 +52,10 @@ _EXACT = "sensor noise: no two readings are alike"
 _PATIENCE = "own choice"
 
 _TABLE = (
-    Fault("estop", D, "L2+B on the remote, the `estop` service, `./dbp estop`, key `x`", None, "", "",
-          "software stop pressed: make the robot safe, release the stop, then reset"),
+    Fault("estop", S, "L2+B on the remote, an e-stop endpoint, the `estop` service, `./dbp estop`, key `x`; pressed "
+          "again it damps", None, "", "", "software stop pressed: make the robot safe, release the stop, then reset"),
+    Fault("endpoint_silent", S, "no right answer from an e-stop endpoint for", t.ENDPOINT_TIMEOUT * _MS, "ms",
+          "six of its periods", "an e-stop endpoint does not answer: check it and the network, then reset"),
     # Lowstate
     Fault("lowstate_late", W, "no new lowstate for", t.LOWSTATE_LATE * _MS, "ms", _SDK,
           "lowstates come late: check the cable and the load of the computer"),
@@ -126,6 +130,12 @@ _TABLE = (
           "the guard's own command left its bounds: report this"),
     Fault("guard_overrun", W, "the guard's own tick later than", t.OVERRUN_PERIODS * _MS / go2.LOWSTATE_HZ, "ms", _SDK,
           "the guard's own tick came late: the computer is overloaded"),
+    Fault("guard_stalled", D, "the guard's own tick later than", t.STALL_MAX * _MS, "ms", "five policy periods",
+          "the guard stood still: check the load of the computer, then reset"),
+    Fault("second_writer", D, "a command on rt/lowcmd that is none of the guard's own, or a writer more than guard and "
+          "standby", None, "", "", "another program commands the motors: end it, then reset"),
+    Fault("standby_gone", W, "the standby has taken no beat for", t.STANDBY_TIMEOUT * _MS, "ms", _PATIENCE,
+          "the standby does not run: if the guard fails now nobody damps; sit down and restart", no_start=True),
 )  # fmt: skip
 
 FAULTS = {fault.name: fault for fault in _TABLE}
@@ -134,6 +144,11 @@ FAULTS = {fault.name: fault for fault in _TABLE}
 def worst(names) -> Severity:
     """The gravest severity among fault names; NONE for none."""
     return max((FAULTS[name].severity for name in names), default=Severity.NONE)
+
+
+def no_start(names) -> tuple[str, ...]:
+    """Those of the faults that, though not grave, forbid to stand up and to start the policy."""
+    return tuple(name for name in names if FAULTS[name].no_start)
 
 
 def speed_scale(names) -> float:

@@ -9,13 +9,15 @@ import numpy as np
 
 from dbp_policy import go2
 from dbp_policy.guard import motions
+from dbp_policy.guard.checks.endpoints import EndpointReport
 from dbp_policy.guard.checks.lowstate import is_on_legs
+from dbp_policy.guard.checks.silence import SilenceTimer
 from dbp_policy.guard.checks.targets import TargetWatch
-from dbp_policy.guard.faults import FAULTS, Severity, speed_scale, worst
+from dbp_policy.guard.faults import FAULTS, Severity, no_start, speed_scale, worst
 from dbp_policy.guard.limits import command_allowed
 from dbp_policy.guard.modes import Conditions, ModeMachine
 from dbp_policy.guard.senses import Senses
-from dbp_policy.guard.thresholds import OVERRUN_PERIODS
+from dbp_policy.guard.thresholds import OVERRUN_PERIODS, STALL_MAX, STANDBY_TIMEOUT
 from dbp_policy.pd import clip_to_reach
 from dbp_policy.types import (
     GuardStatus,
@@ -49,6 +51,29 @@ _ZERO = np.zeros(12)
 
 
 @dataclass(frozen=True)
+class GuardInput:
+    """What reached the guard since its last step."""
+
+    states: Sequence[RobotState] = ()
+    """Good lowstates, oldest first."""
+    targets: Sequence[JointTarget] = ()
+    """Policy targets."""
+    requests: Sequence[OperatorRequest] = ()
+    corrupt: int = 0
+    """Lowstates whose length or checksum was wrong."""
+    policy_gone: bool = False
+    """Nobody was there to take the last lowstate passed on."""
+    standby_took: bool = True
+    """The standby took the beat of the last step."""
+    rivals: int = 0
+    """Writers of rt/lowcmd besides guard and standby."""
+    foreign: int = 0
+    """Commands on rt/lowcmd that this guard did not send."""
+    endpoints: EndpointReport = EndpointReport()
+    """What the remote e-stop endpoints say."""
+
+
+@dataclass(frozen=True)
 class GuardOutput:
     """What one step yields."""
 
@@ -73,6 +98,9 @@ class Guard:
         self._modes = ModeMachine()
         self._senses = Senses()
         self._targets = TargetWatch()
+        self._standby = SilenceTimer()
+        self._pressed = False
+        """A stop is held pressed; what is held is one press, pressed again it is a second."""
         self._motion = np.zeros(15)
         """Mean speed of joints and trunk [rad/s]."""
         self._cause: tuple[str, ...] = ()
@@ -86,36 +114,24 @@ class Guard:
         self._origin = damping_command()
         self._command = damping_command()
 
-    def step(
-        self,
-        states: Sequence[RobotState],
-        targets: Sequence[JointTarget],
-        requests: Sequence[OperatorRequest],
-        now: float,
-        corrupt: int = 0,
-        policy_gone: bool = False,
-    ) -> GuardOutput:
+    def step(self, heard: GuardInput, now: float) -> GuardOutput:
         """One tick, to be called every `period`.
 
         Args:
-            states: Lowstates received since the last step, oldest first.
-            targets: Policy targets received since the last step.
-            requests: Operator requests received since the last step.
+            heard: What came in since the last step.
             now: Monotonic time [s].
-            corrupt: Lowstates received since the last step whose length or checksum was wrong.
-            policy_gone: Nobody was there to take the last lowstate passed on.
         """
-        faults = self._watch(states, targets, corrupt, policy_gone, now)
-        refusals = self._react(faults, requests, now)
+        faults = self._watch(heard, now)
+        refusals = self._react(faults, heard.requests, now)
         command = self._checked_command(faults, now)
         status = self._status(faults)
         newest = self._senses.state
-        fresh = any(state is newest for state in states) and "lowstate_invalid" not in faults
+        fresh = any(state is newest for state in heard.states) and "lowstate_invalid" not in faults
         state = newest if fresh else None
         return GuardOutput(command if self._modes.in_control else None, status, state, refusals)
 
     def stop(self, now: float) -> None:
-        """Damps and latches, as an e-stop; the process calls it before it ends."""
+        """Damps at once and latches; the process calls it before it ends."""
         self._change_mode(self._modes.stop, now)
         self._cause = ("estop",)
 
@@ -128,56 +144,69 @@ class Guard:
         """The guard has been given control and streams commands."""
         return self._modes.in_control
 
-    def _watch(
-        self,
-        states: Sequence[RobotState],
-        targets: Sequence[JointTarget],
-        corrupt: int,
-        policy_gone: bool,
-        now: float,
-    ) -> list[str]:
+    def _watch(self, heard: GuardInput, now: float) -> list[str]:
         """Updates the watches; the faults present."""
-        faults = self._senses.update(states, corrupt, self._command, self.mode, now)
+        faults = self._senses.update(heard.states, heard.corrupt, self._command, self.mode, now)
         state = self._senses.state
-        if states:
+        if heard.states:
             speeds = np.concatenate((state.dq_sdk, state.gyro_body))
             self._motion = self._motion + REST_SMOOTHING * (speeds - self._motion)
             if not np.isfinite(self._motion).all():  # a NaN would stay in the mean for ever
                 self._motion = np.full(15, 1e3)
-        self._targets.update(targets, state, now)
+        self._targets.update(heard.targets, state, now)
         # The policy counts while it is followed. A settling that began because it was slow does not wait for one that
         # then falls silent altogether.
         if self.mode == Mode.POLICY:
             faults += self._targets.target_faults()
         if self.mode == Mode.POLICY or self.mode == Mode.SETTLING and "policy_slow" in self._cause:
-            faults += ["policy_gone"] if policy_gone else self._targets.age_faults()
-        if self._now is not None and now - self._now > OVERRUN_PERIODS * self._period:
+            faults += ["policy_gone"] if heard.policy_gone else self._targets.age_faults()
+        return faults + self._faults_around(heard, now)
+
+    def _faults_around(self, heard: GuardInput, now: float) -> list[str]:
+        """What is wrong with the guard itself, and with the others that stop or command motors."""
+        faults = []
+        if heard.endpoints.pressed:
+            faults.append("estop")
+        if heard.endpoints.silent:
+            faults.append("endpoint_silent")
+        if heard.foreign or heard.rivals:
+            faults.append("second_writer")
+        if not self._standby.update(heard.standby_took, now) <= STANDBY_TIMEOUT:
+            faults.append("standby_gone")
+        late = 0.0 if self._now is None else now - self._now
+        if not late <= OVERRUN_PERIODS * self._period:
             self._overruns += 1
-            faults.append("guard_overrun")
+            faults.append("guard_stalled" if not late <= STALL_MAX else "guard_overrun")
         self._now = now
         return faults
 
     def _react(self, faults: list[str], requests: Sequence[OperatorRequest], now: float) -> tuple[str, ...]:
-        """Lets the mode machine react to faults, then answers requests, e-stops first; the refusals."""
+        """Lets the mode machine react to stops and faults, then answers requests, e-stops first; the refusals."""
+        if "estop" in faults and not self._pressed:
+            self._stop_by_operator(faults, now)
+        self._pressed = "estop" in faults
         conditions = self._conditions(faults, now)
         mode, latched = self.mode, self._modes.latched
         self._change_mode(lambda: self._modes.update(conditions), now)
-        if "estop" in faults:
-            self._change_mode(self._modes.emergency_stop, now)
         if self._modes.latched and not latched or self.mode != mode and conditions.faults:
             self._cause = (*self._cause, *conditions.faults)
         refusals = [""] * len(requests)
         for i in sorted(range(len(requests)), key=lambda i: requests[i].request != Request.ESTOP):
-            self._answer(requests[i], conditions, now)
+            self._answer(requests[i], faults, now)
             refusals[i] = self._refusal
         return tuple(refusals)
 
-    def _answer(self, asked: OperatorRequest, conditions: Conditions, now: float) -> None:
+    def _stop_by_operator(self, faults: list[str], now: float) -> None:
+        conditions = self._conditions(faults, now)
+        self._change_mode(lambda: self._modes.emergency_stop(conditions), now)
+        if "estop" not in self._cause:
+            self._cause = (*self._cause, "estop")
+
+    def _answer(self, asked: OperatorRequest, faults: list[str], now: float) -> None:
         self._requests_seen += 1
         name = asked.request.name.lower()
         if asked.request == Request.ESTOP:
-            self._change_mode(self._modes.emergency_stop, now)
-            self._cause = ("estop",)
+            self._stop_by_operator(faults, now)
             self._refusal = ""
         elif not 0.0 <= now - asked.stamp + self._period <= REQUEST_MAX_AGE:
             age = f"{now - asked.stamp:.1f} s ago"
@@ -185,6 +214,7 @@ class Guard:
         elif not asked.stamp > self._reset_at:
             self._refusal = f"{name} refused: expected an action after the reset"
         else:
+            conditions = self._conditions(faults, now)
             self._refusal = self._change_mode(lambda: self._modes.request(asked.request, conditions), now)
             if not self._refusal:
                 self._cause = ()
@@ -198,6 +228,7 @@ class Guard:
             severity=worst(faults),
             further=worst(name for name in faults if name not in self._cause),
             faults=tuple(name for name in faults if FAULTS[name].severity >= Severity.SETTLE),
+            no_start=no_start(faults),
             target_fresh=self._targets.fresh,
             motion_done=motion is not None and now - self._entered >= motion.duration,
             at_rest=state is not None and bool((np.abs(self._motion) < REST_SPEED).all()),

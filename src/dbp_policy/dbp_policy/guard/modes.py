@@ -17,7 +17,9 @@ class Conditions:
     further: Severity
     """The gravest fault present that did not lead to the present mode."""
     faults: tuple[str, ...]
-    """Names of the faults present that forbid a start, for the operator."""
+    """Names of the grave faults present, for the operator."""
+    no_start: tuple[str, ...]
+    """Names of the faults present that do not stop a robot but forbid to stand up and to start the policy."""
     target_fresh: bool
     """The policy's targets are arriving and may be followed."""
     motion_done: bool
@@ -26,6 +28,10 @@ class Conditions:
     """The robot hardly moves."""
     on_legs: bool
     """The legs are stretched out, so that there is a way down to control."""
+
+
+_ON_THE_WAY_UP = (Mode.STANDING_UP, Mode.STANDING, Mode.POLICY)
+"""Where a stop settles; a robot that sits down is on its way already."""
 
 
 class ModeMachine:
@@ -57,15 +63,17 @@ class ModeMachine:
         """Damping, latched, from any mode."""
         self.mode, self.latched = Mode.DAMPING, True
 
-    def emergency_stop(self) -> None:
-        """Damping, latched, also where the guard was not in control: a robot may hold a dead controller's command."""
-        self.stop()
-        self.in_control = True
+    def emergency_stop(self, conditions: Conditions) -> None:
+        """An operator's stop: from stretched legs settles, while the lowstates can be trusted; else, and when pressed
+        a second time, damps. Latched, and also where the guard was not in control: a robot may hold a dead controller's
+        command."""
+        gently = self.mode in _ON_THE_WAY_UP and conditions.on_legs and conditions.severity < Severity.DAMP
+        self.mode, self.latched, self.in_control = (Mode.SETTLING if gently else Mode.DAMPING), True, True
 
     def request(self, request: Request, conditions: Conditions) -> str:
         """Grants or refuses a request; returns the reason of a refusal, empty if granted."""
         if request == Request.ESTOP:
-            self.emergency_stop()
+            self.emergency_stop(conditions)
             return ""
         if conditions.severity >= Severity.SETTLE:
             return f"{request.name.lower()} refused: {', '.join(conditions.faults)} present"
@@ -93,6 +101,8 @@ class ModeMachine:
         }[request]
         if self.mode not in allowed:
             return f"{request.name.lower()} refused in mode {self.mode.name.lower()}"
+        if request != Request.SIT_DOWN and conditions.no_start:
+            return f"{request.name.lower()} refused: {', '.join(conditions.no_start)} present"
         if request == Request.START and not conditions.target_fresh:
             return "start refused: no fresh policy target"
         if request == Request.STAND_UP and self.mode == Mode.DAMPING and not conditions.at_rest:

@@ -1,22 +1,27 @@
-"""The guard's process: Unitree's DDS on one side, the local link on the other, one step every 2 ms in between."""
+"""The guard's process: Unitree's DDS on one side, local sockets on the other, one step per lowstate in between."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from dbp_policy import go2, local_link, paths
+from dbp_policy import go2, local_link, paths, realtime
 from dbp_policy.cli import parse
-from dbp_policy.clock import Ticker, now, prepare_realtime
+from dbp_policy.clock import Ticker, now
 from dbp_policy.errors import DbpError, run_main
-from dbp_policy.guard.checks.lowstate import is_lying
-from dbp_policy.guard.guard import REST_SPEED, Guard
-from dbp_policy.types import JointTarget, Mode, OperatorRequest, Request, RobotState, damping_command
+from dbp_policy.estop_records import PORT
+from dbp_policy.guard.checks.writers import CommandWatch
+from dbp_policy.guard.endpoint_socket import RemoteStops
+from dbp_policy.guard.guard import Guard, GuardInput, GuardOutput
+from dbp_policy.guard.pace import Pace
+from dbp_policy.guard.take_over import TakeOver
+from dbp_policy.local_link import Delivery
+from dbp_policy.types import Beat, JointTarget, Mode, OperatorRequest, Request, RobotState, damping_command
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import MotionSwitcherClient
@@ -24,8 +29,12 @@ from dbp_policy.unitree.motion_switcher import MotionSwitcherClient
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
 _PRIORITY = 60
 _STATUS_PERIOD = 0.05
-_LYING_TIME = 1.0
-"""How long the robot has to lie still before its sport mode is released [s]: released earlier it drops the rest."""
+_BEATS_WAITING = 4096
+"""What waits for a standby that takes no beats [bytes]: a handful, then it counts as gone."""
+_LOOK = 0.02
+"""How often the guard looks around before it has control [s]."""
+_TELL = 3.0
+"""How long it waits before it says what for [s]."""
 _SIT_DOWN_TIMEOUT = 3.0
 _SHUTDOWN_DAMPING = 1.0
 """How long damping is streamed before the process ends [s]; a fold from standing takes less."""
@@ -41,27 +50,59 @@ class Args:
     """DDS domain: 0 is the real robot, anything else a simulated one."""
     release_sport_mode: bool = True
     """Release the robot's own motion service before taking control, once the robot lies still."""
+    standby: bool = True
+    """Expect a standby beside this guard; without one nobody may stand up."""
+    estop_endpoints: str = ""
+    """Names of the remote e-stop endpoints that have to answer, separated by commas."""
+    estop_key: Path | None = None
+    """File of the key shared with them."""
+    estop_port: int = PORT
+    """UDP port that they reach the guard at."""
     runtime_dir: Path = field(default_factory=paths.runtime_dir)
     """Folder of the local sockets."""
 
 
-class GuardProcess:
-    """Wires a `Guard` to the robot and to the policy node.
+class Robot:
+    """The robot as the guard reaches it.
+
+    Args:
+        interface: Network interface.
+        domain: DDS domain.
 
     Raises:
-        DbpError: The network is not allowed, no robot answers, or its sport mode cannot be released.
+        DbpError: The network is not allowed.
     """
 
-    def __init__(self, args: Args) -> None:
-        network.check_robot_network(
-            args.network_interface, args.domain, interfaces.list_interfaces(), dds_version=sdk.dds_version()
-        )
+    def __init__(self, interface: str, domain: int) -> None:
+        found = interfaces.list_interfaces()
+        network.check_robot_network(interface, domain, found, dds_version=sdk.dds_version())
+        participant = Participant(interface, domain)
+        self.lowstates = participant.reader(wire.LOWSTATE_TOPIC)
+        self.commands_heard = participant.reader(wire.LOWCMD_TOPIC, depth=64)
+        self.commands = participant.writer(wire.LOWCMD_TOPIC)
+        self.switcher = MotionSwitcherClient(participant)
+
+
+class GuardProcess:
+    """Wires a `Guard` to the robot, to the policy node and to the standby.
+
+    Args:
+        robot: The robot's side.
+        link: The local sockets' side, bound to the guard's name.
+        standby: The way to the standby, if one is expected.
+        stops: The remote e-stop endpoints.
+    """
+
+    def __init__(
+        self, robot: Robot, link: local_link.Link, standby: local_link.Link | None, stops: RemoteStops
+    ) -> None:
+        self._robot = robot
+        self._link = link
+        self._standby = standby
+        self._stops = stops
+        self._standby_took = standby is None
         self._guard = Guard(_PERIOD)
-        self._link = local_link.Link(args.runtime_dir, local_link.GUARD_SOCKET)
-        self._participant = Participant(args.network_interface, args.domain)
-        self._reader = self._participant.reader(wire.LOWSTATE_TOPIC)
-        self._rivals = self._participant.reader(wire.LOWCMD_TOPIC)
-        self._writer = self._participant.writer(wire.LOWCMD_TOPIC)
+        self._commands = CommandWatch()
         self._stopping = threading.Event()
         self._bad_lowstates = 0
         self._policy_gone = False
@@ -78,73 +119,75 @@ class GuardProcess:
             False if asked to stop before that.
 
         Raises:
-            DbpError: A sport mode is active and `release` is not set, or somebody else writes rt/lowcmd.
+            DbpError: See `TakeOver.step`.
         """
-        client = MotionSwitcherClient(self._participant)
         begin, told = now(), ""
-        state: RobotState | None = None
-        moved = now()
-        while not self._stopping.wait(0.02):
-            state = next(reversed(self._states()), state)
-            if state is None or not (is_lying(state) and (np.abs(state.dq_sdk) < REST_SPEED).all()):
-                moved = now()
-            lying = now() - moved > _LYING_TIME
-            if state is not None and self._released(client, release, lying):
-                if self._rivals.matched > 1:
-                    raise DbpError("expected to be the only writer of rt/lowcmd, found another: end that first")
+        decision = TakeOver(self._robot.switcher, release, begin)
+        while not self._stopping.wait(_LOOK):
+            self._beat()
+            states = self._states()
+            rivals = self._rivals(standby=self._standby_took) + len(self._robot.commands_heard.take())
+            if decision.step(states[-1] if states else None, rivals, self._bad_lowstates, now()):
                 return True
-            waiting = self._awaited(state, client, lying)
-            if waiting != told and now() - begin > 3.0:
-                told = waiting
-                print(f"guard: waiting for {waiting}", flush=True)
+            if decision.awaited != told and now() - begin > _TELL:
+                told = decision.awaited
+                print(f"guard: waiting for {told}", flush=True)
         return False
-
-    def _awaited(self, state: RobotState | None, client: MotionSwitcherClient, lying: bool) -> str:
-        if state is None:
-            bad = f" ({self._bad_lowstates} came with a wrong length or CRC)" if self._bad_lowstates else ""
-            return f"rt/lowstate{bad} (is the robot on, and the interface the right one?)"
-        if client.mode and not lying:
-            return f"the robot to lie still: its sport mode {client.mode!r} is released only then"
-        return "the motion_switcher service"
-
-    def _released(self, client: MotionSwitcherClient, release: bool, lying: bool) -> bool:
-        if not release:
-            if active := client.step_check(now()):
-                raise DbpError(f"expected the robot's motion service to be released, got {active!r} active")
-            return active == ""
-        released = client.step_release(now(), lying)
-        if released:
-            print("guard: no sport mode is active, the motors are ours", flush=True)
-        return released
 
     def run(self) -> None:
         """Steps the guard until asked to stop, and damps before it returns, whatever the reason.
 
         A robot that stands still is sat down first; one that moves is damped at once, for whoever stops it then may
         have a reason.
+
+        Raises:
+            DbpError: The robot has restarted.
         """
-        ticker = Ticker(_PERIOD)
+        pace = Pace(_PERIOD, now())
         try:
             while not self._stopping.is_set():
-                self._step()
-                ticker.sleep()
+                self._tick(pace)
             if self._guard.mode == Mode.STANDING:
-                self._sit_down(ticker)
+                self._tick(pace, OperatorRequest(Request.SIT_DOWN, now()))
+                end = now() + _SIT_DOWN_TIMEOUT
+                while self._guard.mode != Mode.DAMPING and now() < end:
+                    self._tick(pace)
         finally:
             self._damp()
+            self._beat(leaving=True)
             self._link.close()
+            self._stops.close()
 
-    def _sit_down(self, ticker: Ticker) -> None:
-        self._step(OperatorRequest(Request.SIT_DOWN, now()))
-        end = now() + _SIT_DOWN_TIMEOUT
-        while self._guard.mode != Mode.DAMPING and now() < end:
-            self._step()
-            ticker.sleep()
+    def _tick(self, pace: Pace, *requests_of_its_own: OperatorRequest) -> None:
+        """Waits for the next lowstate, or for as long as one may take; then steps once."""
+        if self._robot.lowstates.wait(pace.latest() - now()):
+            time.sleep(max(0.0, pace.earliest() - now()))
+        begin = now()
+        pace.ticked(self._step(*requests_of_its_own), begin)
 
-    def _step(self, *requests_of_its_own: OperatorRequest) -> None:
+    def _step(self, *requests_of_its_own: OperatorRequest) -> bool:
+        """One step of the guard; whether a lowstate had come."""
+        heard, askers = self._hear(requests_of_its_own)
+        output = self._guard.step(heard, now())
+        if output.command is not None:
+            payload = wire.encode_lowcmd(output.command)
+            self._robot.commands.write(payload)
+            self._commands.sent(payload)
+        self._beat()
+        self._stops.tell(output.status)
+        self._tell(output)
+        for asker, refusal in zip(askers, output.refusals, strict=True):
+            if asker is not None:  # an asker without an address cannot be answered
+                self._link.send(local_link.encode(replace(output.status, refusal=refusal)), asker)
+        if "lowstate_restarted" in output.status.faults:
+            raise DbpError("the robot has restarted, and its own motion service with it: start this stack anew")
+        return bool(heard.states)
+
+    def _hear(self, requests_of_its_own: tuple[OperatorRequest, ...]) -> tuple[GuardInput, list]:
+        """What came in, and the address of whoever asked each request (None: it has none)."""
         targets: list[JointTarget] = []
         requests = list(requests_of_its_own)
-        askers = []
+        askers: list = [None] * len(requests)
         for message, _, sender in self._link.receive():
             if isinstance(message, JointTarget):
                 targets.append(message)
@@ -153,31 +196,46 @@ class GuardProcess:
                 askers.append(sender)
         bad_before = self._bad_lowstates
         states = self._states()
-        corrupt = self._bad_lowstates - bad_before
-        output = self._guard.step(states, targets, requests, now(), corrupt, self._policy_gone)
-        if output.command is not None:
-            self._writer.write(wire.encode_lowcmd(output.command))
-        if output.state is not None:
-            sent = self._link.send(local_link.encode(output.state, output.status), local_link.POLICY_SOCKET)
-            self._policy_gone = sent == local_link.Delivery.REFUSED
-            self._told = now()
-        elif now() - self._told > _STATUS_PERIOD:  # the robot is silent; what the guard does about it is told
-            self._link.send(local_link.encode(output.status), local_link.POLICY_SOCKET)
-            self._told = now()
-        for asker, refusal in zip(askers, output.refusals[len(requests_of_its_own) :], strict=True):
-            if asker is not None:  # an asker without an address cannot be answered
-                self._link.send(local_link.encode(replace(output.status, refusal=refusal)), asker)
-        if "lowstate_restarted" in output.status.faults:
-            raise DbpError("the robot has restarted, and its own motion service with it: start this stack anew")
+        heard = GuardInput(
+            states=states,
+            targets=targets,
+            requests=requests,
+            corrupt=self._bad_lowstates - bad_before,
+            policy_gone=self._policy_gone,
+            standby_took=self._standby_took,
+            rivals=self._rivals(standby=True),
+            foreign=self._commands.foreign(self._robot.commands_heard.take()),
+            endpoints=self._stops.report(now()),
+        )
+        return heard, askers
+
+    def _rivals(self, standby: bool) -> int:
+        """Writers of rt/lowcmd besides this one, and besides the standby's if that is there."""
+        return max(0, self._robot.commands_heard.matched - 1 - (self._standby is not None and standby))
 
     def _states(self) -> list[RobotState]:
         states = []
-        for payload in self._reader.take():
+        for payload in self._robot.lowstates.take():
             try:
                 states.append(wire.decode_lowstate(payload, now()))
             except wire.WireError:
                 self._bad_lowstates += 1
         return states
+
+    def _tell(self, output: GuardOutput) -> None:
+        """Passes the lowstate on to the policy node; of a silent robot, what the guard does about it."""
+        if output.state is not None:
+            sent = self._link.send(local_link.encode(output.state, output.status), local_link.POLICY_SOCKET)
+            self._policy_gone = sent == Delivery.REFUSED
+            self._told = now()
+        elif now() - self._told > _STATUS_PERIOD:
+            self._link.send(local_link.encode(output.status), local_link.POLICY_SOCKET)
+            self._told = now()
+
+    def _beat(self, leaving: bool = False) -> None:
+        if self._standby is not None:
+            beat = Beat(os.getpid(), self._guard.in_control, leaving)
+            self._standby_took = bool(self._standby.send(local_link.encode(beat), local_link.STANDBY_SOCKET))
 
     def _damp(self) -> None:
         if not self._guard.in_control:
@@ -186,7 +244,8 @@ class GuardProcess:
         ticker = Ticker(_PERIOD)
         end = now() + _SHUTDOWN_DAMPING
         while now() < end:
-            self._writer.write(payload)
+            self._robot.commands.write(payload)
+            self._beat()
             ticker.sleep()
 
 
@@ -195,13 +254,21 @@ def main() -> int:
 
     def body() -> int:
         args = parse(Args, "guard")
-        process = GuardProcess(args)
+        stops = RemoteStops(args.estop_endpoints, args.estop_key, args.estop_port)
+        limits = [realtime.take_priority(_PRIORITY)]  # DDS's threads inherit it
+        process = GuardProcess(
+            Robot(args.network_interface, args.domain),
+            local_link.Link(args.runtime_dir, local_link.GUARD_SOCKET),
+            local_link.Link(args.runtime_dir, patience=_BEATS_WAITING) if args.standby else None,
+            stops,
+        )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, process.stop)
         if not process.take_over(args.release_sport_mode):
             return 0
-        realtime = prepare_realtime(_PRIORITY, collect_garbage=False)
-        print(f"guard: ready ({'real-time priority' if realtime else 'no real-time priority'})", flush=True)
+        limits.append(realtime.lock_memory())
+        realtime.quiet_collector(collect_garbage=False)
+        print("\n".join(["guard: ready", *(f"guard: {limit}" for limit in limits if limit)]), flush=True)
         process.run()
         return 0
 

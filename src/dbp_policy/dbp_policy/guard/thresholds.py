@@ -113,3 +113,21 @@ SLEW_STRIKES = 5
 
 OVERRUN_PERIODS = 2.0
 """A tick of the guard later than this many periods after the last one."""
+
+STALL_MAX = 0.1
+"""A guard that did not run for longer [s] knows nothing of the robot any more: it was stopped, or the machine stood."""
+
+# Standby, second writer, remote stops --------------------------------------------------------------------------------
+
+STANDBY_TIMEOUT = 0.1
+"""A standby that takes no beat for so long [s] is not there; the guard beats every 2 ms."""
+
+BEAT_TIMEOUT = 0.015
+"""A guard that has not beaten for so long [s] is taken for stopped, as a robot that is silent (LOWSTATE_TIMEOUT)."""
+
+ENDPOINT_TIMEOUT = 0.3
+"""An e-stop endpoint whose last right answer is older [s]; it answers every 50 ms. (Spot's SDK lets the user choose;
+its example has 5 s.)"""
+
+COMMANDS_KEPT = 64
+"""How many of its own last commands the guard knows again when they come back to it (128 ms)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 
 from cyclonedds import _clayer
-from cyclonedds.core import DDSException, InstanceState, SampleState, ViewState
+from cyclonedds.core import DDSException, InstanceState, ReadCondition, SampleState, ViewState, WaitSet
 from cyclonedds.domain import Domain, DomainParticipant
 from cyclonedds.internal import DDS, dds_c_t
 from cyclonedds.pub import DataWriter
@@ -35,6 +35,7 @@ _CONFIG = """<CycloneDDS><Domain Id="any">
   </General>{discovery}
 </Domain></CycloneDDS>"""
 
+_NOT_READ = SampleState.NotRead | ViewState.Any | InstanceState.Any
 _ANY_STATE = SampleState.Any | ViewState.Any | InstanceState.Any
 
 
@@ -63,6 +64,8 @@ class RawReader:
         self._participant = participant  # lives as long as its channels
         self._reader = reader
         self._depth = depth
+        self._arrival = WaitSet(participant.entity)
+        self._arrival.attach(ReadCondition(reader, _NOT_READ))
 
     def take(self) -> list[bytes]:
         """What has arrived since the last call, oldest first, at most the last `depth` payloads. Does not wait.
@@ -74,6 +77,13 @@ class RawReader:
         if isinstance(samples, int):
             _check(samples, f"take from {self._reader.topic.name}")
         return [payload for payload, info in samples if info.valid_data]
+
+    def wait(self, timeout: float) -> bool:
+        """Sleeps until something can be taken; False if nothing came within `timeout` seconds.
+
+        DDS counts the time on the wall clock: one that is set back while nothing comes makes the wait as much longer.
+        """
+        return self._arrival.wait(max(0, round(1e9 * timeout))) > 0
 
     @property
     def matched(self) -> int:
@@ -127,6 +137,11 @@ class Participant:
             self._participant = DomainParticipant(domain)
         except DDSException as error:
             raise ChannelError(f"expected DDS domain {domain} to open on {interface!r}, got {error.msg}") from error
+
+    @property
+    def entity(self) -> DomainParticipant:
+        """DDS's own object."""
+        return self._participant
 
     def reader(self, topic: str, depth: int = 16) -> RawReader:
         """Reader of a Unitree topic that keeps the last `depth` samples between two takes."""

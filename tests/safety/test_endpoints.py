@@ -1,0 +1,625 @@
+"""The guard's watch on its remote e-stop endpoints: who is heard, who is not, and who cannot be made to seem so."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dbp_policy.clock import now
+from dbp_policy.errors import DbpError
+from dbp_policy.estop_client import PERIOD, Endpoint
+from dbp_policy.estop_endpoint import Wire, leave, press
+from dbp_policy.estop_key import make_key, read_key
+from dbp_policy.estop_records import Answer, CheckIn, Wish, decode_answer, encode_answer, encode_check_in
+from dbp_policy.guard.checks.endpoints import EndpointReport, EndpointWatch
+from dbp_policy.guard.endpoint_socket import EndpointSocket, RemoteStops
+from dbp_policy.guard.thresholds import ENDPOINT_TIMEOUT
+from dbp_policy.types import GuardStatus, Mode
+
+KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
+TICK = 0.002
+RUN, STOP = Wish.RUN, Wish.STOP
+
+
+def counter():
+    """Challenges that a test can foresee."""
+    numbers = itertools.count(1)
+    return lambda size: next(numbers).to_bytes(size, "big")
+
+
+class Bench:
+    """A watch that is stepped every 2 ms, and whoever speaks to it."""
+
+    def __init__(self, *names: str) -> None:
+        self.watch = EndpointWatch(names or ("gate",), KEY, counter())
+        self.now = 100.0
+        self.challenge: dict[str, bytes] = {}
+        """The newest that each was sent."""
+
+    def say(self, wish: Wish = RUN, name: str = "gate", challenge: bytes | None = None) -> bytes:
+        """A check-in, which rightly answers unless it is told otherwise; the datagram."""
+        if challenge is None:
+            challenge = self.challenge.get(name, bytes(8))
+        datagram = encode_check_in(CheckIn(name, wish, challenge, self.now), KEY)
+        self.hear(datagram)
+        return datagram
+
+    def hear(self, datagram: bytes) -> Answer | None:
+        answer = self.watch.receive(datagram, self.now)
+        if answer is None:
+            return None
+        answer = decode_answer(answer, KEY)
+        self.challenge[answer.name] = answer.challenge
+        return answer
+
+    def step(self, seconds: float = TICK) -> EndpointReport:
+        """Time passes tick by tick; the last report."""
+        for _ in range(round(seconds / TICK)):
+            self.now += TICK
+            report = self.watch.report(self.now)
+        return report
+
+    def greet(self, *names: str) -> EndpointReport:
+        """All of them check in rightly."""
+        for name in names or ("gate",):
+            self.say(name=name)
+            self.say(name=name)
+        return self.step()
+
+
+# One endpoint --------------------------------------------------------------------------------------------------------
+
+
+def test_without_endpoints_nobody_is_missed():
+    watch = EndpointWatch((), KEY)
+    assert watch.report(0.0) == watch.report(1e6) == EndpointReport()
+
+
+def test_who_has_never_answered_is_silent():
+    bench = Bench()
+    assert bench.step() == EndpointReport(False, ("gate",))
+    bench.say()
+    assert bench.step().silent == ("gate",), "a first check-in answers no challenge yet"
+    bench.say()
+    assert bench.step() == EndpointReport()
+
+
+def test_right_answers_keep_it_quiet():
+    bench = Bench()
+    bench.greet()
+    for _ in range(200):
+        bench.say()
+        assert bench.step(0.05) == EndpointReport()
+
+
+def test_silence_counts_from_the_last_right_answer():
+    bench = Bench()
+    bench.greet()
+    assert bench.step(ENDPOINT_TIMEOUT - 2 * TICK) == EndpointReport()
+    assert bench.step(4 * TICK) == EndpointReport(False, ("gate",))
+
+
+@pytest.mark.parametrize(("silence", "missed"), [(0.2999, False), (0.3001, True)])
+def test_the_bound_of_the_silence(silence, missed):
+    bench = Bench()
+    bench.greet()
+    begin = bench.now
+    while bench.now + TICK < begin + silence:
+        assert bench.step() == EndpointReport()
+    assert bool(bench.watch.report(begin + silence).silent) is missed
+
+
+def test_it_is_heard_again_as_soon_as_it_answers_rightly():
+    bench = Bench()
+    bench.greet()
+    assert bench.step(5.0).silent
+    bench.say()  # to a challenge that is 5 s old
+    assert bench.step().silent
+    bench.say()
+    assert bench.step() == EndpointReport()
+
+
+def test_every_check_in_is_answered_with_a_new_challenge_and_the_guards_mode():
+    bench = Bench()
+    bench.watch.tell(GuardStatus(mode=Mode.POLICY, latched=False))
+    first, second = (bench.hear(encode_check_in(CheckIn("gate", RUN, bytes(8), 7.0), KEY)) for _ in range(2))
+    assert first.challenge != second.challenge and first.sent == 7.0 and first.mode == Mode.POLICY and not first.latched
+    bench.watch.tell(GuardStatus(mode=Mode.SETTLING, latched=True))
+    third = bench.hear(encode_check_in(CheckIn("gate", RUN, second.challenge, 8.0), KEY))
+    assert third.mode == Mode.SETTLING and third.latched
+
+
+def test_challenges_are_drawn_at_random_by_default():
+    answers = [EndpointWatch(("gate",), KEY).receive(encode_check_in(CheckIn("gate", RUN, bytes(8), 0.0), KEY), 0.0)]
+    answers += [EndpointWatch(("gate",), KEY).receive(encode_check_in(CheckIn("gate", RUN, bytes(8), 0.0), KEY), 0.0)]
+    assert len({decode_answer(answer, KEY).challenge for answer in answers}) == 2
+
+
+# What does not count -------------------------------------------------------------------------------------------------
+
+
+def keep_saying(bench: Bench, say) -> EndpointReport:
+    """Says the same for a second, every 20 ms."""
+    for _ in range(50):
+        say()
+        report = bench.step(0.02)
+    return report
+
+
+def test_a_replayed_check_in_resets_no_timer():
+    bench = Bench()
+    bench.say()
+    recorded = bench.say()
+    assert bench.step() == EndpointReport()
+    assert keep_saying(bench, lambda: bench.hear(recorded)).silent == ("gate",)
+
+
+def test_a_wrong_challenge_resets_no_timer():
+    bench = Bench()
+    bench.greet()
+    assert keep_saying(bench, lambda: bench.say(challenge=b"whatever")).silent == ("gate",)
+
+
+def test_a_challenge_of_another_endpoint_resets_no_timer():
+    bench = Bench("gate", "desk")
+    bench.greet("gate", "desk")
+
+    def say():
+        bench.say(name="desk")
+        bench.say(name="gate", challenge=bench.challenge["desk"])
+
+    assert keep_saying(bench, say).silent == ("gate",)
+
+
+def test_a_challenge_that_is_old_resets_no_timer():
+    for age, counts in ((ENDPOINT_TIMEOUT - TICK, True), (ENDPOINT_TIMEOUT + TICK, False)):
+        bench = Bench()
+        bench.say()
+        bench.step(age)
+        bench.say()
+        assert (not bench.step().silent) is counts
+
+
+def test_a_wrong_key_an_unknown_name_and_nonsense_are_not_even_answered():
+    bench = Bench()
+    bench.greet()
+    right = CheckIn("gate", RUN, bench.challenge["gate"], 0.0)
+    answer = encode_answer(Answer("gate", bench.challenge["gate"], 0.0, 0, False), KEY)
+    for datagram in (
+        encode_check_in(right, OTHER),
+        encode_check_in(CheckIn("door", RUN, right.challenge, 0.0), KEY),
+        encode_check_in(CheckIn("gat", STOP, right.challenge, 0.0), KEY),
+        encode_check_in(right, KEY)[:-1],
+        answer,
+        b"",
+    ):
+        assert bench.hear(datagram) is None
+    assert keep_saying(bench, lambda: bench.hear(encode_check_in(right, OTHER))) == EndpointReport(False, ("gate",))
+    assert bench.hear(encode_check_in(CheckIn("gate", STOP, right.challenge, 0.0), OTHER)) is None
+    assert not bench.step().pressed, "who has no key cannot stop, either"
+
+
+def test_a_guard_that_stood_still_does_not_blame_them():
+    bench = Bench()
+    bench.greet()
+    bench.now += 10.0
+    assert bench.step() == EndpointReport()
+    bench.say()  # its challenge has grown old meanwhile; the next is right
+    bench.step(0.05)
+    bench.say()
+    assert bench.step(0.29) == EndpointReport()
+
+
+def test_challenges_are_not_hoarded():
+    bench = Bench()
+    bench.say()
+    first = bench.challenge["gate"]
+    for _ in range(1000):
+        bench.say(challenge=bytes(8))
+    bench.say(challenge=first)
+    assert bench.step().silent, "a thousand later ones have pushed it out"
+    bench.say()
+    assert not bench.step().silent
+
+
+# Stops ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("challenge", [None, bytes(8), b"whatever"])
+def test_a_stop_counts_whatever_it_answers(challenge):
+    bench = Bench()
+    bench.greet()
+    bench.say(STOP, challenge=challenge)
+    assert bench.step().pressed
+
+
+def test_a_stop_counts_before_anything_was_answered():
+    bench = Bench()
+    bench.say(STOP)
+    assert bench.step().pressed
+
+
+def test_who_said_stop_stays_pressed_and_is_not_also_missed():
+    bench = Bench()
+    bench.greet()
+    bench.say(STOP)
+    assert bench.step(10.0) == EndpointReport(True, ())
+
+
+def test_a_replayed_stop_stops_but_does_not_answer():
+    bench = Bench()
+    bench.greet()
+    recorded = bench.say(STOP)
+    bench.say()
+    assert bench.step() == EndpointReport()
+    bench.hear(recorded)
+    assert bench.step() == EndpointReport(True, ())
+    bench.say(RUN)
+    assert bench.step() == EndpointReport(), "the endpoint itself still runs"
+    assert keep_saying(bench, lambda: bench.hear(recorded)).pressed
+
+
+@pytest.mark.parametrize("challenge", [bytes(8), b"whatever"])
+def test_a_release_needs_a_right_answer(challenge):
+    bench = Bench()
+    bench.greet()
+    bench.say(STOP)
+    bench.say(RUN, challenge=challenge)
+    assert bench.step().pressed
+    bench.say(RUN)
+    assert bench.step() == EndpointReport()
+
+
+def test_a_replayed_release_does_not_release():
+    bench = Bench()
+    bench.greet()
+    bench.say(STOP)
+    release = bench.say(RUN)
+    assert not bench.step().pressed
+    bench.say(STOP)
+    bench.hear(release)
+    assert bench.step().pressed
+
+
+def test_a_run_that_is_overtaken_by_a_stop_does_not_release_it():
+    bench = Bench()
+    bench.greet()
+    overtaken = encode_check_in(CheckIn("gate", RUN, bench.challenge["gate"], bench.now), KEY)
+    bench.say(RUN, challenge=bytes(8))  # one more challenge is on its way
+    bench.say(STOP)
+    bench.hear(overtaken)
+    assert bench.step().pressed
+    bench.say(RUN)
+    assert not bench.step().pressed
+
+
+# Two endpoints -------------------------------------------------------------------------------------------------------
+
+
+def test_of_two_endpoints_the_worst_wins():
+    bench = Bench("gate", "desk")
+    assert bench.step().silent == ("gate", "desk")
+    bench.greet("gate")
+    assert bench.step().silent == ("desk",)
+    assert bench.greet("gate", "desk") == EndpointReport()
+    bench.say(STOP, "desk")
+    bench.say(RUN, "gate")
+    assert bench.step() == EndpointReport(True, ())
+    assert bench.step(1.0) == EndpointReport(True, ("gate",))
+    bench.greet("gate", "desk")
+    assert bench.step() == EndpointReport()
+
+
+# Nobody without the key ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Recording:
+    """What somebody on the network has seen of an endpoint that then died."""
+
+    bench: Bench
+    datagrams: list[bytes] = field(default_factory=list)
+
+    @classmethod
+    def of_a_run(cls, undelivered: bool = False) -> Recording:
+        """A second of check-ins with a stop and a release; with `undelivered`, the last one was caught on its way."""
+        bench, seen = Bench(), []
+        for i in range(20):
+            seen.append(bench.say(STOP if 5 <= i < 8 else RUN))
+            bench.step(0.05)
+        if undelivered:
+            check_in = CheckIn("gate", RUN, bench.challenge["gate"], bench.now)
+            seen.append(encode_check_in(check_in, KEY))
+        return cls(bench, seen)
+
+
+attacks = st.lists(
+    st.tuples(
+        st.integers(0, 40),  # which datagram, of what was recorded and of the guard's answers
+        st.one_of(st.none(), st.tuples(st.integers(0, 55), st.integers(1, 255))),  # what is changed in it
+        st.sampled_from([0, 1, 10, 100]),  # ticks until the next
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(attacks, st.booleans())
+def test_no_recording_keeps_a_dead_endpoint_alive(attack, undelivered):
+    recording = Recording.of_a_run(undelivered)
+    bench, datagrams = recording.bench, recording.datagrams
+    died = bench.now
+    for index, change, ticks in attack:
+        datagram = bytearray(datagrams[index % len(datagrams)])
+        if change is not None:
+            datagram[change[0]] ^= change[1]
+        answer = bench.watch.receive(bytes(datagram), bench.now)
+        if answer is not None:
+            datagrams.append(answer)
+        for _ in range(ticks):
+            report = bench.step()
+            # What was caught on its way counts once, and only while its challenge is young.
+            alive = 0.25 if not undelivered else 0.25 + ENDPOINT_TIMEOUT
+            assert report.pressed or report.silent or bench.now <= died + alive + 2 * TICK
+    report = bench.step(2.0)
+    assert report.pressed or report.silent
+
+
+@settings(max_examples=200, deadline=None)
+@given(attacks)
+def test_no_recording_releases_a_stop(attack):
+    bench = Recording.of_a_run().bench
+    datagrams = Recording.of_a_run().datagrams
+    bench.say(STOP)
+    for index, change, ticks in attack:
+        datagram = bytearray(datagrams[index % len(datagrams)])
+        if change is not None:
+            datagram[change[0]] ^= change[1]
+        bench.watch.receive(bytes(datagram), bench.now)
+        for _ in range(ticks):
+            assert bench.step().pressed
+
+
+# The endpoint itself, over a network ---------------------------------------------------------------------------------
+
+
+class Network:
+    """A watch and an endpoint, each way with a delay, jitter and loss; time is injected."""
+
+    def __init__(self, delay: float = 0.0, jitter: float = 0.0, loss: float = 0.0, seed: int = 0) -> None:
+        self.watch = EndpointWatch(("gate",), KEY, np.random.default_rng(seed).bytes)
+        self.endpoint = Endpoint("gate", KEY)
+        self._way = lambda: delay + jitter * self._random.random()
+        self._loss = loss
+        self._random = np.random.default_rng(seed + 1)
+        self._to_guard: list[tuple[float, bytes]] = []
+        self._to_endpoint: list[tuple[float, bytes]] = []
+        self.now = 50.0
+        self.alive = True
+
+    def step(self) -> EndpointReport:
+        """One tick of the guard."""
+        self.now += TICK
+        for datagram in self._arrived("_to_endpoint"):
+            self.endpoint.receive(datagram, self.now)
+        check_in = self.endpoint.check_in(self.now) if self.alive else None
+        if check_in is not None:
+            self._send(self._to_guard, check_in)
+        for datagram in self._arrived("_to_guard"):
+            answer = self.watch.receive(datagram, self.now)
+            if answer is not None:
+                self._send(self._to_endpoint, answer)
+        return self.watch.report(self.now)
+
+    def run(self, seconds: float) -> list[EndpointReport]:
+        return [self.step() for _ in range(round(seconds / TICK))]
+
+    def _send(self, queue: list, datagram: bytes) -> None:
+        if self._random.random() >= self._loss:
+            queue.append((self.now + self._way(), datagram))
+
+    def _arrived(self, name: str) -> list[bytes]:
+        queue = getattr(self, name)
+        setattr(self, name, [entry for entry in queue if entry[0] > self.now])
+        return [datagram for _, datagram in sorted(entry for entry in queue if entry[0] <= self.now)]
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.07, 0.09])
+def test_an_endpoint_far_away_is_heard_all_the_same(delay):
+    network = Network(delay, jitter=0.3 * delay)
+    network.run(1.0)
+    assert set(network.run(10.0)) == {EndpointReport()}
+    assert network.endpoint.round_trip >= 2 * delay - 1e-9 and network.endpoint.answered(network.now)
+
+
+def test_an_endpoint_further_away_than_the_guard_waits_is_not_heard():
+    network = Network(delay=0.16)
+    assert set(network.run(10.0)) == {EndpointReport(False, ("gate",))}
+
+
+def test_one_lost_datagram_of_a_hundred_is_not_missed():
+    network = Network(delay=0.005, jitter=0.02, loss=0.01)
+    network.run(1.0)
+    assert set(network.run(60.0)) == {EndpointReport()}
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.03, 0.09])
+def test_a_stop_is_held_until_the_release_and_is_one_press(delay):
+    network = Network(delay, jitter=0.3 * delay)
+    network.run(1.0)
+    network.endpoint.press(network.now)
+    reports = network.run(3.0)
+    first = next(i for i, report in enumerate(reports) if report.pressed)
+    assert first * TICK <= 1.3 * delay + 2 * TICK
+    assert all(report == EndpointReport(True, ()) for report in reports[first:])
+    assert network.endpoint.stop_heard
+    network.endpoint.release()
+    released = [report.pressed for report in network.run(1.0)]
+    assert sum(a != b for a, b in itertools.pairwise(released)) <= 1 and not released[-1]
+    assert set(network.run(3.0)) == {EndpointReport()}
+
+
+def test_a_stop_comes_through_though_four_of_five_datagrams_are_lost():
+    times = []
+    for seed in range(50):
+        network = Network(loss=0.8, seed=seed)
+        network.endpoint.press(network.now)
+        times.append(next(i * TICK for i, report in enumerate(network.run(2.0)) if report.pressed))
+    assert np.median(times) < 0.1
+
+
+def test_an_endpoint_that_dies_is_missed():
+    network = Network(delay=0.001)
+    network.run(1.0)
+    network.alive = False
+    reports = network.run(1.0)
+    first = next(i for i, report in enumerate(reports) if report.silent)
+    assert ENDPOINT_TIMEOUT - PERIOD[RUN] - 2 * TICK <= first * TICK <= ENDPOINT_TIMEOUT + 2 * TICK
+    assert all(report.silent for report in reports[first:])
+
+
+# Sockets -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_guard_refuses_names_and_keys_that_do_not_serve(tmp_path):
+    key = tmp_path / "key"
+    make_key(key)
+    for names, file, reason in (
+        ("gate", None, "together"),
+        ("", key, "together"),
+        ("gate,", key, "1 to 16 bytes"),
+        ("gate, gate", key, "once"),
+        ("gate", tmp_path / "no", "No such file"),
+    ):
+        with pytest.raises(DbpError, match=reason):
+            RemoteStops(names, file, 0)
+    with pytest.raises(DbpError, match="cannot listen"):
+        RemoteStops("gate", key, 70000)
+
+
+def test_a_port_has_one_guard(tmp_path):
+    socket = EndpointSocket(0, "127.0.0.1")
+    with pytest.raises(DbpError, match="cannot listen"):
+        EndpointSocket(socket.port, "127.0.0.1")
+    socket.close()
+
+
+def test_a_guard_without_endpoints_opens_no_port():
+    stops = RemoteStops("", None)
+    assert stops.socket is None and stops.report(0.0) == stops.report(1e6) == EndpointReport()
+    stops.tell(GuardStatus())
+    stops.close()
+
+
+def exchange(sockets: list, until, limit: int = 2000) -> bool:
+    """Lets all sides do what they do until something holds, each round a tick of the guard's injected time."""
+    for _ in range(limit):
+        for side in sockets:
+            side()
+        if until():
+            return True
+        time.sleep(0.001)
+    return False
+
+
+def test_watch_socket_and_endpoint_over_real_datagrams(tmp_path):
+    key = tmp_path / "key"
+    make_key(key)
+    stops = RemoteStops("gate", key, 0)
+    endpoint = Endpoint("gate", read_key(key))
+    wire = Wire(("127.0.0.1", stops.socket.port))
+    stranger = Wire(("127.0.0.1", stops.socket.port))
+    reports, ticks = [], itertools.count()
+
+    def guard():
+        reports.append(stops.report(next(ticks) * TICK))
+
+    def far_end():
+        stranger.socket.send(b"nonsense" * 100)
+        wire.exchange(endpoint)
+
+    stops.tell(GuardStatus(mode=Mode.STANDING))
+    assert exchange([guard, far_end], lambda: reports[-1] == EndpointReport())
+    assert reports[0].silent == ("gate",) and endpoint.line(now()).startswith("gate: run   guard: standing  round trip")
+    press(endpoint, " ")
+    stops.tell(GuardStatus(mode=Mode.SETTLING, latched=True))
+    assert exchange([guard, far_end], lambda: reports[-1].pressed and endpoint.stop_heard)
+    assert endpoint.line(now()).startswith("gate: STOP  guard: settling, latched")
+    press(endpoint, "r")
+    assert exchange([guard, far_end], lambda: reports[-1] == EndpointReport())
+    with pytest.raises(BlockingIOError):
+        stranger.socket.recv(128)  # nobody answers it
+    assert exchange([guard], lambda: reports[-1].silent == ("gate",))
+    stops.close()
+    for side in (wire, stranger):
+        side.socket.close()
+
+
+def test_one_poll_takes_no_more_than_64_datagrams():
+    socket = EndpointSocket(0, "127.0.0.1")
+    heard = []
+
+    class Counter:
+        def receive(self, datagram: bytes, now: float) -> bytes | None:
+            heard.append(datagram)
+            return None
+
+    wire = Wire(("127.0.0.1", socket.port))
+    for i in range(100):
+        wire.socket.send(bytes([i]))
+    socket.poll(Counter(), 0.0)
+    assert heard == [bytes([i]) for i in range(64)]
+    socket.poll(Counter(), 0.0)
+    assert len(heard) == 100
+    wire.socket.close()
+    socket.close()
+
+
+def test_an_answer_that_cannot_be_sent_is_no_error():
+    """An answer too large for a datagram stands for every reason that a send can fail for."""
+    socket = EndpointSocket(0, "127.0.0.1")
+    wire = Wire(("127.0.0.1", socket.port))
+    heard = []
+
+    class Loud:
+        def receive(self, datagram: bytes, now: float) -> bytes | None:
+            heard.append(datagram)
+            return bytes(100_000)
+
+    for i in range(3):
+        wire.socket.send(bytes([i]))
+    socket.poll(Loud(), 0.0)
+    assert len(heard) == 3
+    wire.socket.close()
+    socket.close()
+
+
+def test_leaving_says_stop_until_the_guard_has_heard_it(tmp_path):
+    key = tmp_path / "key"
+    make_key(key)
+    stops = RemoteStops("gate", key, 0)
+    endpoint = Endpoint("gate", read_key(key))
+    wire = Wire(("127.0.0.1", stops.socket.port))
+    reports, ticks = [], itertools.count()
+
+    def guard():
+        reports.append(stops.report(next(ticks) * TICK))
+
+    exchange([guard, lambda: wire.exchange(endpoint)], lambda: reports[-1] == EndpointReport())
+    done = threading.Event()
+    serving = threading.Thread(target=lambda: [(guard(), done.wait(TICK)) for _ in iter(done.is_set, True)])
+    serving.start()
+    assert leave(endpoint, wire)
+    done.set()
+    serving.join()
+    assert reports[-1].pressed
+    stops.close()
+    assert not leave(Endpoint("gate", read_key(key)), wire), "nobody is there to hear it"
+    wire.socket.close()

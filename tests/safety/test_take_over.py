@@ -1,0 +1,113 @@
+"""Before the guard has anything to say: what it waits for, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dbp_policy import go2
+from dbp_policy.errors import DbpError
+from dbp_policy.guard.take_over import LYING_TIME, RIVAL_TIMEOUT, TakeOver
+from dbp_policy.types import RobotState
+
+LOOK = 1.0 / 32.0  # exact in binary
+LYING = RobotState(q_sdk=go2.CROUCH_Q)
+STANDING = RobotState(q_sdk=go2.STAND_Q)
+MOVING = RobotState(q_sdk=go2.CROUCH_Q, dq_sdk=np.full(12, 0.6))
+UNKNOWN = RobotState(q_sdk=np.full(12, np.nan))
+
+
+class Switcher:
+    """A motion service that lets go when it is asked to while the robot lies."""
+
+    def __init__(self, mode: str | None) -> None:
+        self.mode = mode
+        self.released_lying: list[bool] = []
+
+    def step_check(self, now: float) -> str | None:
+        return self.mode
+
+    def step_release(self, now: float, lying: bool) -> bool:
+        if self.mode and lying:
+            self.released_lying.append(lying)
+            self.mode = ""
+        return self.mode == ""
+
+
+class Bench:
+    def __init__(self, mode: str | None = "normal", release: bool = True) -> None:
+        self.now = 50.0
+        self.switcher = Switcher(mode)
+        self.decision = TakeOver(self.switcher, release, self.now)
+
+    def step(self, state: RobotState | None = LYING, rivals: int = 0, bad: int = 0) -> bool:
+        self.now += LOOK
+        return self.decision.step(state, rivals, bad, self.now)
+
+    def run(self, seconds: float, **more) -> list[bool]:
+        return [self.step(**more) for _ in range(round(seconds / LOOK))]
+
+
+def test_a_robot_that_lies_still_for_a_second_is_released_and_taken():
+    bench = Bench()
+    assert not any(bench.run(LYING_TIME)) and "lie still: its sport mode 'normal'" in bench.decision.awaited
+    assert bench.step() and bench.switcher.mode == ""
+
+
+@pytest.mark.parametrize("state", [STANDING, MOVING, UNKNOWN], ids=["standing", "moving", "unknown"])
+def test_one_that_does_not_is_waited_for(state):
+    bench = Bench()
+    assert not any(bench.run(30.0, state=state)) and not bench.switcher.released_lying
+    bench.run(LYING_TIME)
+    assert bench.step()
+
+
+def test_the_second_begins_anew_with_every_movement():
+    bench = Bench()
+    for _ in range(5):
+        assert not any(bench.run(LYING_TIME - LOOK)) and not bench.step(state=MOVING)
+
+
+def test_between_two_lowstates_the_last_one_holds():
+    bench = Bench()
+    bench.step()
+    assert not any(bench.run(LYING_TIME - LOOK, state=None)) and bench.step(state=None)
+
+
+def test_without_a_robot_it_waits_and_says_for_what():
+    bench = Bench(mode="")
+    assert not any(bench.run(10.0, state=None)) and bench.decision.awaited.startswith("rt/lowstate (is the robot on")
+    bench.step(state=None, bad=7)
+    assert "7 came with a wrong length or CRC" in bench.decision.awaited
+    assert bench.step()
+
+
+def test_without_a_motion_service_it_waits():
+    bench = Bench(mode=None)
+    assert not any(bench.run(10.0)) and bench.decision.awaited == "the motion_switcher service"
+
+
+def test_not_allowed_to_release_it_takes_a_released_robot_and_refuses_another():
+    assert Bench(mode="", release=False).step()
+    bench = Bench(mode=None, release=False)
+    assert not any(bench.run(5.0))
+    with pytest.raises(DbpError, match="to be released, got 'ai' active"):
+        Bench(mode="ai", release=False).step()
+
+
+def test_another_writer_has_twelve_seconds_to_leave():
+    bench = Bench(mode="")
+    assert not any(bench.run(RIVAL_TIMEOUT - 0.1, rivals=1))
+    assert bench.decision.awaited == "another writer of rt/lowcmd to leave"
+    assert bench.step(), "it has left"
+    bench = Bench(mode="")
+    with pytest.raises(DbpError, match="expected to be the only writer of rt/lowcmd, found another"):
+        bench.run(RIVAL_TIMEOUT + 0.1, rivals=1)
+
+
+def test_a_released_robot_may_stand_up_by_other_means_while_a_writer_leaves():
+    """Once the motors are ours the motion service is not asked again."""
+    bench = Bench(mode="")
+    bench.step(rivals=1)
+    bench.switcher.mode = None
+    assert bench.step()
