@@ -19,8 +19,8 @@ SPEED = 1.0
 """Asked of the walk, or the policy's fastest if that is less [m/s]."""
 FRICTION = 0.6
 """Of the ground."""
-GAIT_PERIOD = 0.5
-"""Taken for that of a policy without a gait clock [s]."""
+GAIT_HZ = 2.0
+"""Taken for that of a policy without a gait clock."""
 SEED = 1
 """Of the phases."""
 LONGEST = 4.0
@@ -69,7 +69,7 @@ class Walks:
         self.lockstep.command = np.array([fastest(runner), 0.0, 0.0])
         self.lockstep.run(2.0)
         self._snapshots: list[Snapshot] = []
-        period = 1.0 / (runner.contract.gait_hz or 1.0 / GAIT_PERIOD)
+        period = 1.0 / (runner.contract.gait_hz or GAIT_HZ)
         for wait in np.random.default_rng(SEED).uniform(0.0, period, phases):
             self.lockstep.run(wait)
             self._snapshots.append(self.lockstep.save())
