@@ -54,7 +54,7 @@ class Stop:
 class Walks:
     """A robot that walks straight ahead at `fastest`, at random phases of its gait.
 
-    Its command is trimmed once by the speed that it really walks at, so that the stops are from the speed that is meant.
+    Its command is trimmed once by the speed that it really walks at, so that it is the speed that is meant.
     From one phase to the next it walks on for a random share of a gait period, so that all phases are equally likely.
 
     Args:
