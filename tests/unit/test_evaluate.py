@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
 from dbp_training.evaluate import evaluate
@@ -17,11 +18,13 @@ def _give_way(observation: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.zeros(len(observation), 2), torch.ones(len(observation), 10)], -1)
 
 
-def test_the_commands_are_always_the_same_and_span_the_range():
-    commands, again = TASK.evaluation_commands(), TASK.evaluation_commands()
+@pytest.mark.parametrize("top", [(0.6, 0.6, 1.0), (1.0, 0.6, 1.5)])
+def test_the_commands_are_always_the_same_and_span_the_range(top):
+    task = Go2Walk(Go2WalkConfig(command_max=top))
+    commands, again = task.evaluation_commands(), task.evaluation_commands()
     assert torch.equal(commands, again) and commands.shape == (64, 3)
-    assert commands[0].tolist() == [0.0, 0.0, 0.0]
-    top = torch.tensor([0.6, 0.6, 1.0])
+    top = torch.tensor(top)
+    assert commands[0].tolist() == [0.0, 0.0, 0.0] and (commands == top).all(-1).any()
     assert (commands.abs() <= top + 1e-6).all()
     assert (commands.max(0).values > 0.8 * top).all() and (commands.min(0).values < -0.8 * top).all()
 

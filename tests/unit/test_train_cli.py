@@ -21,6 +21,7 @@ from dbp_training.algorithms import ALGORITHMS, Algorithm
 from dbp_training.export import export
 from dbp_training.first_order import FirstOrderTrainer
 from dbp_training.run_folder import RunFolder
+from dbp_training.tasks.go2_walk import Go2WalkConfig
 from dbp_training.tasks.registry import TASKS, TaskEntry
 from dbp_training.train import Train, _checked, train
 
@@ -42,9 +43,9 @@ def tiny(monkeypatch):
     monkeypatch.setattr(train_module, "ALGORITHMS", small)
     original = TaskEntry.configure
 
-    def short(self: TaskEntry, randomised: bool):
+    def short(self: TaskEntry, *options):
         length = {"episode_s": 2.0} if self.make.name == "go2_walk" else {"episode_steps": 20}
-        return replace(original(self, randomised), **length)
+        return replace(original(self, *options), **length)
 
     monkeypatch.setattr(TaskEntry, "configure", short)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -77,7 +78,20 @@ def test_a_run_trains_evaluates_and_exports(tmp_path, capsys):
     export(tmp_path / "run", tmp_path / "models/walk.onnx")
     contract = load_runner(tmp_path / "models/walk.onnx").contract
     assert contract.provenance["evaluation"] == evaluation
-    assert "--seed 3 --steps 1000 --randomise full" in (tmp_path / "models/walk.md").read_text()
+    assert contract.command_max == (0.6, 0.6, 1.0)
+    again = "--seed 3 --steps 1000 --randomise full --out"
+    assert again in (tmp_path / "models/walk.md").read_text()
+
+
+def test_the_range_of_commands_is_an_option_that_stays_with_the_run(tmp_path):
+    assert _train(tmp_path / "run", command_max=(1.0, 0.5, 0.8)) == 0
+    config = RunFolder(tmp_path / "run").read_config()
+    assert config.task_config == replace(Go2WalkConfig(episode_s=2.0), command_max=(1.0, 0.5, 0.8))
+    export(tmp_path / "run", tmp_path / "walk.onnx")
+    contract = load_runner(tmp_path / "walk.onnx").contract
+    assert contract.command_max == (1.0, 0.5, 0.8) and contract.command_min == (-1.0, -0.5, -0.8)
+    card = (tmp_path / "walk.md").read_text()
+    assert "--randomise none --command-max 1 0.5 0.8 --out" in card and "(1.0, 0.5, 0.8) m/s" in card
 
 
 def test_a_policy_that_only_falls_is_evaluated_and_exported_all_the_same(tmp_path, monkeypatch):
@@ -173,6 +187,8 @@ def test_an_algorithm_that_a_task_cannot_serve_is_refused(task, algorithm, messa
 def test_a_task_without_randomisation_says_so(tmp_path):
     with pytest.raises(DbpError, match="push_t: expected --randomise none"):
         _train(tmp_path / "run", task="push_t", randomise="full")
+    with pytest.raises(DbpError, match="push_t: expected no --command-max"):
+        _train(tmp_path / "run", task="push_t", command_max=(1.0, 0.6, 1.0))
 
 
 def test_arguments_that_make_no_sense_are_refused(tmp_path):
@@ -182,6 +198,8 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path):
         ({"minutes": float("nan"), "steps": None}, "expected a positive number, got nan"),
         ({"steps": -1}, "expected a positive number"),
         ({"threads": 0}, "--threads"),
+        ({"command_max": (1.0, -0.6, 1.0)}, "--command-max: expected"),
+        ({"command_max": (float("nan"), 0.6, 1.0)}, "--command-max: expected"),
     ):
         with pytest.raises(DbpError, match=message):
             _checked(Train(task="go2_walk", **changes))
@@ -189,7 +207,9 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path):
         train(Train(task="go2_walk", out=tmp_path, resume=True))
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["go2_walk", "--minutes", "0"], ["go2_fly"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["go2_walk", "--minutes", "0"], ["go2_walk", "--command-max", "1"], ["go2_fly"]]
+)
 def test_the_command_line_answers_without_a_traceback(arguments, tmp_path):
     command = [sys.executable, "-m", "dbp_training.train", *arguments]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path)}

@@ -23,7 +23,7 @@ from dbp_policy.onnx_policy import OnnxNetwork, load_runner
 from dbp_policy.runner import Runner, run_golden
 from dbp_training.networks import Actor
 from dbp_training.run_folder import RunConfig, RunFolder, wrong_version
-from dbp_training.tasks.go2_walk import Go2Walk
+from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
 
 _GOLDEN_STEPS = 16
 
@@ -109,6 +109,9 @@ def card(config: RunConfig, evaluation: dict[str, Any], file_name: str) -> str:
     task = config.task_config
     length = f"--steps {config.steps}" if config.steps else f"--minutes {config.minutes:g}"
     randomised = "full" if task.randomisation.delay else "none"
+    options = f"--randomise {randomised}"
+    if task.command_max != Go2WalkConfig.command_max:
+        options += " --command-max " + " ".join(f"{value:g}" for value in task.command_max)
     rows = [f"| {name} | {value:.4g} |" for name, value in evaluation.items() if isinstance(value, (int, float))]
     return "\n".join(
         [
@@ -122,7 +125,7 @@ def card(config: RunConfig, evaluation: dict[str, Any], file_name: str) -> str:
             f" seed {config.seed}, source {config.git_hash}. To make it again:",
             "",
             "```",
-            f"./dbp train {config.task} --seed {config.seed} {length} --randomise {randomised} --out runs/again",
+            f"./dbp train {config.task} --seed {config.seed} {length} {options} --out runs/again",
             f"./dbp export runs/again models/{file_name}",
             "```",
             "",

@@ -23,7 +23,6 @@ from dbp_policy import paths
 from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.files import check_folder_of, write_json, written_whole
-from dbp_policy.onnx_policy import load_runner
 
 CHUNK = 25
 """Restarts of the guard in one task of a worker."""
@@ -48,7 +47,7 @@ class Args:
     replay: str = ""
     """Play only this run again, a key from the JSON's `failures`."""
     settle: bool = False
-    """Instead of faults: compare settling with plain damping, from the policy's fastest walk."""
+    """Instead of faults: compare settling with plain damping, from a walk at 1 m/s at most."""
     phases: int = 200
     """Of the gait, for --settle."""
     policy: Path = paths.models_dir() / "go2_walk.onnx"
@@ -110,8 +109,9 @@ def compare_stops(args: Args, console: Console) -> bool:
     walks = partial(settle.Walks, phases=args.phases)
     pairs = spread(walks, args.policy, args.workers, stop_both_ways, tasks, console, "stops")
     stops = [stop for pair in pairs for stop in pair]
-    result = settle.summary(stops, float(min(1.0, load_runner(args.policy).contract.command_max[0])))
-    title = f"stops from {result['speed']:g} m/s at {result['phases']} gait phases: median / 95 % / greatest"
+    result = settle.summary(stops)
+    speed = "{mean:.2f} m/s ({min:.2f} to {max:.2f})".format(**result["speed"])
+    title = f"stops from {speed} at {result['phases']} random gait phases: median / 95 % / greatest"
     table = Table(title=title)
     for name in ("", "impact, weights", "tilt, degrees", "rest, s", "distance, m", "gentle"):
         table.add_column(name)

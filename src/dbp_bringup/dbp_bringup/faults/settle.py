@@ -1,4 +1,4 @@
-"""How to stop a walking robot: settling against plain damping, over many phases of its gait."""
+"""How to stop a walking robot: settling against plain damping, at random phases of its gait."""
 
 from __future__ import annotations
 
@@ -15,8 +15,16 @@ from dbp_policy.runner import Runner
 from dbp_policy.types import Mode, Request
 
 REACTIONS = ("settle", "damp")
-PHASE_STEP = 0.014
-"""Between two walks' stops [s]; against a gait of 0.5 s no phase comes twice in 250 of them."""
+SPEED = 1.0
+"""Of the walk, or the policy's fastest command if that is less [m/s]."""
+TRIMMING = 2.0
+"""The walk settles and its speed is averaged for so long [s]."""
+FRICTION = 0.6
+"""Of the ground."""
+GAIT_HZ = 2.0
+"""Taken for that of a policy without a gait clock."""
+SEED = 1
+"""Of the phases."""
 LONGEST = 4.0
 """A robot that does not rest by then is counted with this time [s]."""
 AT_REST, JOINTS_AT_REST, REST_TIME = 0.02, 0.2, 0.1
@@ -31,6 +39,8 @@ class Stop:
 
     reaction: str
     phase: int
+    speed: float
+    """Forward, at the fault [m/s]."""
     impact: float
     """Greatest force of the ground on the trunk, over the robot's weight."""
     tilt: float
@@ -42,36 +52,50 @@ class Stop:
 
 
 class Walks:
-    """A robot that walks at the fastest forward command of its policy, at many phases of its gait.
+    """A robot that walks straight ahead at `fastest`, at random phases of its gait.
+
+    Its command is trimmed once by the speed that it really walks at, so that it is the speed that is meant.
+    From one phase to the next it walks on for a random share of a gait period, so that all phases are equally likely.
 
     Args:
         runner: The policy.
-        phases: How many.
+        phases: How many; the first ones of a larger number are the same.
 
     Raises:
         DbpError: It does not get to walk.
     """
 
     def __init__(self, runner: Runner, phases: int) -> None:
-        self.speed = float(min(1.0, runner.contract.command_max[0]))
-        self.lockstep = Lockstep(runner, PhysicsOptions(noise=1.0, friction=0.6, seed=2), estimate=False)
+        self.lockstep = Lockstep(runner, PhysicsOptions(noise=1.0, friction=FRICTION, seed=2), estimate=False)
         if not (self.lockstep.stand_up() and self.lockstep.start()):
             raise DbpError(f"expected a robot that walks, got {self.lockstep.output.status}")
-        self.lockstep.command = np.array([self.speed, 0.0, 0.0])
-        self.lockstep.run(2.0)
+        speed = fastest(runner)
+        self._walk(speed)
+        walked = self._walk(speed)
+        if not walked > 0.5 * speed:
+            raise DbpError(f"expected a robot that walks at about {speed:g} m/s, got {walked:.2f} m/s")
+        self._walk(speed * speed / walked)
         self._snapshots: list[Snapshot] = []
-        for _ in range(phases):
+        period = 1.0 / (runner.contract.gait_hz or GAIT_HZ)
+        for wait in np.random.default_rng(SEED).uniform(0.0, period, phases):
+            self.lockstep.run(wait)
             self._snapshots.append(self.lockstep.save())
-            self.lockstep.run(PHASE_STEP)
         if self.lockstep.guard.mode != Mode.POLICY:
             raise DbpError(f"expected a robot that walks on, got {self.lockstep.output.status}")
+
+    def _walk(self, command: float) -> float:
+        """Walks for `TRIMMING` at a forward command; the mean forward speed [m/s]."""
+        speeds: list[float] = []
+        self.lockstep.command = np.array([command, 0.0, 0.0])
+        self.lockstep.run(TRIMMING, lambda stack: speeds.append(stack.truth.velocity_body[0]))
+        return float(np.mean(speeds))
 
     def stop(self, phase: int, reaction: str) -> Stop:
         """Lets one reaction take the robot down from one phase."""
         stack = self.lockstep
         stack.restore(self._snapshots[phase])
         physics = stack.robot.physics
-        begin, start = stack.now, stack.truth.position[:2].copy()
+        begin, start = stack.now, stack.truth
         if reaction == "settle":
             physics.heat(90.0)
         stack.tick(*(2 * [Request.ESTOP] if reaction == "damp" else []))  # pressed twice it damps at once
@@ -87,16 +111,27 @@ class Walks:
         return Stop(
             reaction=reaction,
             phase=phase,
+            speed=float(start.velocity_body[0]),
             impact=impact / (go2.MASS * go2.GRAVITY),
             tilt=tilt,
             rest_time=stack.now - begin - still,
-            distance=float(np.linalg.norm(stack.truth.position[:2] - start)),
+            distance=float(np.linalg.norm(stack.truth.position[:2] - start.position[:2])),
         )
 
 
-def summary(stops: Sequence[Stop], speed: float) -> dict:
+def fastest(runner: Runner) -> float:
+    """The forward speed to stop from [m/s]."""
+    return float(min(SPEED, runner.contract.command_max[0]))
+
+
+def summary(stops: Sequence[Stop]) -> dict:
     """Both reactions side by side, as data for JSON."""
-    result: dict = {"speed": speed, "friction": 0.6, "phases": len(stops) // len(REACTIONS)}
+    speeds = [stop.speed for stop in stops]
+    result: dict = {
+        "speed": {"mean": float(np.mean(speeds)), "min": float(np.min(speeds)), "max": float(np.max(speeds))},
+        "friction": FRICTION,
+        "phases": len(stops) // len(REACTIONS),
+    }
     for reaction in REACTIONS:
         chosen = [stop for stop in stops if stop.reaction == reaction]
         gentle = [stop.impact <= IMPACT_MAX and stop.tilt <= TILT_MAX for stop in chosen]

@@ -43,8 +43,8 @@ OBSERVATION = (
 """What a robot without a velocity estimator has."""
 
 
-CORNERS = ((0, 0, 0), (0.5, 0, 0), (-0.5, 0, 0), (0, 0.3, 0), (0, -0.3, 0), (0, 0, 0.8), (0, 0, -0.8), (0.6, 0.6, 1))
-"""Commands of the evaluation that a person would ask for."""
+CORNERS = ((0, 0, 0), (0.5, 0, 0), (-0.5, 0, 0), (0, 0.3, 0), (0, -0.3, 0), (0, 0, 0.8), (0, 0, -0.8))
+"""Commands of the evaluation that a person would ask for; the largest in all directions at once comes after them."""
 
 
 @dataclass(frozen=True)
@@ -356,7 +356,8 @@ class Go2Walk:
 
     def evaluation_commands(self, num: int = 64) -> Tensor:
         spread = np.random.default_rng(2024).uniform(-1.0, 1.0, (num, 3)) * self.config.command_max
-        spread[: len(CORNERS)] = CORNERS
+        corners = (*CORNERS, self.config.command_max)
+        spread[: len(corners)] = corners
         return torch.tensor(spread, dtype=torch.float32)
 
     def judge(self, episodes: Episodes) -> dict[str, float]:

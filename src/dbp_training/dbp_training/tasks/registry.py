@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dbp_policy.errors import DbpError
@@ -40,17 +40,20 @@ class TaskEntry:
         """The first line of the file's docstring."""
         return inspect.getmodule(self.make).__doc__.strip().splitlines()[0]
 
-    def configure(self, randomised: bool) -> Any:
-        """The configuration that `--randomise` asks for.
+    def configure(self, randomised: bool, command_max: tuple[float, ...] | None = None) -> Any:
+        """The configuration that `--randomise` and `--command-max` ask for.
 
         Raises:
-            DbpError: The task cannot be randomised.
+            DbpError: The task cannot be randomised, or follows no velocity command.
         """
-        if not randomised:
-            return self.config()
-        if self.randomised is None:
+        if randomised and self.randomised is None:
             raise DbpError(f"{self.make.name}: expected --randomise none, this task always stays the same")
-        return self.randomised()
+        config = self.randomised() if randomised else self.config()
+        if command_max is None:
+            return config
+        if not hasattr(config, "command_max"):
+            raise DbpError(f"{self.make.name}: expected no --command-max, this task follows no velocity command")
+        return replace(config, command_max=command_max)
 
 
 TASKS: dict[str, TaskEntry] = {
