@@ -1,4 +1,4 @@
-"""A guard on a bench: a robot that follows its commands at once, and a policy that asks for the standing pose."""
+"""A guard on a bench: a robot that follows its commands as its motors can, a policy that asks for the standing pose."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ PERIOD = 0.002
 LYING = RobotState(q_sdk=go2.CROUCH_Q, acc_body=np.array([0.0, 0.0, go2.GRAVITY]))
 TIPPED = np.array([np.cos(0.6), np.sin(0.6), 0.0, 0.0])
 L2_B = encode_remote(Remote(present=True, buttons=frozenset({"l2_button", "b"})))
+FOLLOWS = 0.9 * go2.TAU_MAX / go2.STAND_KD
+"""How fast the joints follow a command [rad/s]: faster, the damping would take more torque than the motors have."""
 MOVING = (Mode.STANDING_UP, Mode.STANDING, Mode.POLICY, Mode.SITTING_DOWN, Mode.SETTLING)
 ON_LEGS = (Mode.STANDING, Mode.POLICY)
 
 
 class Rig:
-    """A guard, a robot that follows its commands at once, and a policy that asks for the standing pose."""
+    """A guard, a robot that follows its commands, and a policy that asks for the standing pose."""
 
     def __init__(self) -> None:
         self.guard = Guard()
@@ -60,7 +62,7 @@ class Rig:
         output = self.guard.step(replace(heard, **(around or {})), self.now)
         q = self.state.q_sdk
         if self.follows and output.command is not None and output.command.kp.any():
-            q = output.command.q
+            q = q + np.clip(output.command.q - q, -FOLLOWS * PERIOD, FOLLOWS * PERIOD)
         self.state = replace(self.state, q_sdk=q, dq_sdk=(q - self.state.q_sdk) / PERIOD)
         self.outputs.append(output)
         return output

@@ -282,15 +282,15 @@ HOT = {"temperature_sdk": np.full(12, 80.0)}
 
 
 @pytest.mark.parametrize("mode", ON_LEGS)
-def test_settling_ramps_to_a_stand_holds_folds_and_damps(rig, mode):
+def test_settling_ramps_to_a_low_stand_holds_folds_and_damps(rig, mode):
     rig.to(mode)
     output = rig.step(**HOT)
     assert output.status.mode == Mode.SETTLING and output.status.latched
     assert "motor_overheated" in output.status.faults and output.status.speed_scale == 0.0
     output = rig.run(0.16)
-    assert output.command.q == pytest.approx(go2.STAND_Q) and (output.command.kp == go2.STAND_KP).all()
+    assert output.command.q == pytest.approx(go2.LOW_STAND_Q) and (output.command.kp == go2.STAND_KP).all()
     output = rig.run(0.39)
-    assert output.command.q == pytest.approx(go2.STAND_Q, abs=1e-3), "held for 0.4 s"
+    assert output.command.q == pytest.approx(go2.LOW_STAND_Q, abs=1e-3), "held for 0.4 s"
     output = rig.run(0.98)
     assert output.command.q == pytest.approx(go2.CROUCH_Q, abs=0.01) and output.status.mode == Mode.SETTLING
     output = rig.run(0.04)

@@ -96,8 +96,8 @@ class Recorder:
         return self.times[last[-1] + 1] if len(last) else self.times[0]
 
     def stands_between(self, begin: float, end: float) -> bool:
-        """All commands of a time span hold the standing pose with the standing gains."""
+        """All commands of a time span hold the low standing pose with the standing gains."""
         chosen = [c for now, c in zip(self.times, self.commands(), strict=True) if begin <= now <= end]
         return bool(chosen) and all(
-            np.allclose(c.kp, go2.STAND_KP) and np.allclose(c.q, go2.STAND_Q, atol=1e-3) for c in chosen
+            np.allclose(c.kp, go2.STAND_KP) and np.allclose(c.q, go2.LOW_STAND_Q, atol=1e-3) for c in chosen
         )

@@ -41,8 +41,8 @@ SIT_DOWN = Motion(((0.4, go2.STAND_Q), (1.4, go2.CROUCH_Q), (0.2, go2.CROUCH_Q))
 """Times of the SDK's go2_stand_example (one second a move); sitting first gathers the feet under the body."""
 
 SETTLE_RAMP = 0.15
-SETTLE = Motion(((SETTLE_RAMP, go2.STAND_Q), (0.4, go2.STAND_Q), (1.0, go2.CROUCH_Q)))
-"""The way down when something is wrong: onto all four legs, still, folded (stair and slope not considered)."""
+SETTLE = Motion(((SETTLE_RAMP, go2.LOW_STAND_Q), (0.4, go2.LOW_STAND_Q), (1.0, go2.CROUCH_Q)))
+"""The way down when something is wrong: low onto all four legs, still, folded (stair and slope not considered)."""
 
 
 def hold(q: np.ndarray) -> MotorCommand:
