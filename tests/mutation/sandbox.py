@@ -22,11 +22,11 @@ from dbp_policy.errors import DbpError
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/dbp_policy/dbp_policy"
 
-SLOW = ("test_fault_matrix.py", "test_guard_machine.py")
-"""Tests of tests/safety that are left out: minutes of closed loop, and random sequences."""
+SLOW = ("test_fault_matrix.py", "test_guard_machine.py", "test_guard_process.py", "test_standby_process.py")
+"""Tests of tests/safety that are left out: minutes of closed loop, random sequences, and loops of whole processes."""
 
-NOT_MUTATED = ("dbp_policy/guard/process.py",)
-"""The thin loop around the guard, tested as a process of its own (tests/processes)."""
+NOT_MUTATED = tuple(f"dbp_policy/guard/{name}.py" for name in ("process", "standby_process", "endpoint_socket"))
+"""The thin loops and adapters around the guard, of which processes and sockets are made."""
 
 PROPERTY = "_property"
 

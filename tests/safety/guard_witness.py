@@ -7,7 +7,7 @@ from guard_rig import L2_B, PERIOD, Rig, is_damping
 
 from dbp_policy import go2
 from dbp_policy.guard.faults import FAULTS, Severity
-from dbp_policy.guard.guard import GuardOutput
+from dbp_policy.guard.guard import GuardInput, GuardOutput
 from dbp_policy.types import GuardStatus, Mode, MotorCommand, Request, RobotState
 
 POSITION_MARGIN = 0.02
@@ -42,20 +42,32 @@ class Witness:
         self._deaf = 0
         """Steps without a new lowstate, of those in which time went on."""
         self._corrupt = 0
+        self._alone = np.inf
+        """How long no standby has taken a beat [s]."""
+        self._pressed = False
+        self.around: dict = {}
+        """What reaches the guard in every step (fields of its input), besides what a step itself is given."""
 
-    def step(self, *requests: Request, request_age: float = 0.0, corrupt: int = 0, **inputs) -> GuardOutput:
+    def step(
+        self, *requests: Request, request_age: float = 0.0, around: dict | None = None, **inputs
+    ) -> GuardOutput:
         """`Rig.step`, watched."""
-        came = self.rig.lowstate_alive
-        output = self.rig.step(*requests, request_age=request_age, corrupt=corrupt, **inputs)
+        heard = GuardInput(**self.around | (around or {}))
+        came, elapsed = self.rig.lowstate_alive, -self._now
+        output = self.rig.step(*requests, request_age=request_age, around=self.around | (around or {}), **inputs)
         self.rig.outputs.clear()
-        self._hear(output, came, corrupt)
+        self._now = self.rig.now
+        elapsed += self._now
+        self._hear(output, heard, came, elapsed)
         stamp = self.rig.now - request_age
         fresh = {r for r in requests if r == Request.ESTOP or 0.0 <= request_age <= FRESH and stamp > self._reset_at}
-        stopped = Request.ESTOP in fresh or output.state is not None and output.state.remote == L2_B
-        self._check_control(output, fresh, stopped)
+        presses = requests.count(Request.ESTOP) + self._pressed_anew(heard)
+        self._check_control(output, fresh, presses)
         self._check_latch(output, fresh)
         self._check_mode(output, fresh)
-        self._check_faults(output, fresh, stopped)
+        self._check_stop(output, fresh, presses)
+        self._check_faults(output)
+        self._check_around(output, heard, elapsed)
         if output.command is not None:
             self._check_command(output.command)
         self._status, self._command = output.status, output.command
@@ -65,18 +77,24 @@ class Witness:
         for _ in range(steps):
             self.step()
 
-    def _hear(self, output: GuardOutput, came: bool, corrupt: int) -> None:
-        elapsed, self._now = self.rig.now - self._now, self.rig.now
+    def _hear(self, output: GuardOutput, heard: GuardInput, came: bool, elapsed: float) -> None:
         self._state = output.state or self._state
         self._deaf = 0 if output.state is not None else self._deaf + (elapsed >= 0.99 * PERIOD)
-        self._corrupt = corrupt if came else self._corrupt + corrupt
+        self._corrupt = heard.corrupt if came else self._corrupt + heard.corrupt
+        self._alone = 0.0 if heard.standby_took else self._alone + min(elapsed, 2.0 * PERIOD)
 
-    def _check_control(self, output: GuardOutput, fresh: set[Request], stopped: bool) -> None:
+    def _pressed_anew(self, heard: GuardInput) -> bool:
+        """What is held pressed is one press."""
+        before = self._pressed
+        self._pressed = heard.endpoints.pressed or self._state is not None and self._state.remote == L2_B
+        return self._pressed and not before
+
+    def _check_control(self, output: GuardOutput, fresh: set[Request], presses: int) -> None:
         status = output.status
         assert (output.command is not None) == status.in_control, "it writes exactly while it has control"
         assert status.in_control or not self._status.in_control, "control is never given back"
         if status.in_control and not self._status.in_control:
-            assert Request.STAND_UP in fresh or stopped, "control was taken though nobody asked"
+            assert Request.STAND_UP in fresh or presses, "control was taken though nobody asked"
 
     def _check_latch(self, output: GuardOutput, fresh: set[Request]) -> None:
         status = output.status
@@ -91,6 +109,7 @@ class Witness:
         before, now = self._status.mode, output.status.mode
         if (before, now) in ASKED_BY:
             assert ASKED_BY[before, now] in fresh, f"{before.name} to {now.name} though nobody asked"
+            assert self._alone <= 0.1 or now == Mode.SITTING_DOWN, "up, or on, without a standby"
         elif before != now:
             stopped = now in (Mode.DAMPING, Mode.SETTLING) and before != Mode.DAMPING and output.status.latched
             # Several requests in one step may lead on: from damping through standing up to sitting down.
@@ -99,11 +118,25 @@ class Witness:
         if now == Mode.DAMPING:
             assert output.command is None or is_damping(output)
 
-    def _check_faults(self, output: GuardOutput, fresh: set[Request], stopped: bool) -> None:
+    def _check_stop(self, output: GuardOutput, fresh: set[Request], presses: int) -> None:
+        if not presses:
+            return
         status = output.status
-        if stopped:
-            assert is_damping(output), "a stop damps in its own step"
-            assert status.latched or Request.RESET in fresh, "a stop latches"
+        assert status.latched or Request.RESET in fresh, "a stop latches"
+        assert status.mode in (Mode.DAMPING, Mode.SETTLING), "a stop is obeyed in its own step"
+        on_the_way_down = self._status.mode in (Mode.DAMPING, Mode.SETTLING, Mode.SITTING_DOWN)
+        assert is_damping(output) or presses == 1 and not on_the_way_down, "pressed again, or on its way down"
+
+    def _check_around(self, output: GuardOutput, heard: GuardInput, elapsed: float) -> None:
+        if heard.foreign or heard.rivals:
+            assert output.command is None or is_damping(output), "stiff against another writer"
+        if elapsed > 0.1 + 1e-6:
+            assert output.command is None or is_damping(output), "stiff after it stood still"
+        if heard.endpoints.silent:
+            assert output.status.mode in (Mode.DAMPING, Mode.SETTLING), "goes on without a stop to hear from"
+
+    def _check_faults(self, output: GuardOutput) -> None:
+        status = output.status
         unheard = self._deaf >= 8 or self._corrupt >= 3 or self._state is None
         if unheard or "lowstate_invalid" in status.faults:
             assert output.command is None or is_damping(output), "stiff without knowing where the robot is"

@@ -17,6 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from dbp_policy import go2
 from dbp_policy.guard import thresholds
 from dbp_policy.guard.checks import lowstate
+from dbp_policy.guard.checks.endpoints import EndpointReport
+from dbp_policy.guard.guard import Guard
 from dbp_policy.guard.modes import ModeMachine
 from dbp_policy.types import Mode, Request
 
@@ -86,6 +88,28 @@ class GuardMachine(RuleBasedStateMachine):
     def end_the_process(self):
         self.rig.guard.stop(self.rig.now)
         assert self.witness.step().status.latched
+
+    # Who else stops or commands the motors
+
+    @rule(pressed=st.booleans(), silent=st.sampled_from([(), ("desk",)]), steps=st.sampled_from([1, 3]))
+    def endpoints_say(self, pressed, silent, steps):
+        for _ in range(steps):
+            self.witness.step(around={"endpoints": EndpointReport(pressed, silent)})
+        self.witness.step()
+
+    @rule(rivals=st.integers(0, 1), foreign=st.integers(0, 3))
+    def another_writer(self, rivals, foreign):
+        self.witness.step(around={"rivals": rivals, "foreign": foreign})
+
+    @rule(steps=st.sampled_from([1, 30, 60]))
+    def standby_takes_no_beat(self, steps):
+        self.witness.around = {"standby_took": False}
+        self.witness.run(steps)
+
+    @rule()
+    def standby_is_back(self):
+        self.witness.around = {}
+        self.witness.step()
 
     # The policy
 
@@ -166,12 +190,12 @@ class GuardMachine(RuleBasedStateMachine):
     @rule(payloads=st.integers(1, 5), alive=st.booleans())
     def damaged_payloads(self, payloads, alive):
         self.rig.lowstate_alive = alive
-        self.witness.step(corrupt=payloads)
+        self.witness.step(around={"corrupt": payloads})
         self.rig.lowstate_alive = True
 
     # Time
 
-    @rule(seconds=st.floats(0.0, 3.0))
+    @rule(seconds=st.one_of(st.floats(0.0, 0.097), st.floats(0.0, 3.0)))
     def guard_is_late(self, seconds):
         self.rig.now += seconds
         self.witness.step()
@@ -183,7 +207,7 @@ class GuardMachine(RuleBasedStateMachine):
 
 
 SETTINGS = settings(
-    max_examples=200, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False
+    max_examples=150, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False
 )
 
 
@@ -215,8 +239,23 @@ def sees_no_tilt(monkeypatch):
     monkeypatch.setattr(lowstate, "tilt", lambda quat: 0.0)
 
 
+def hears_only_the_robot(monkeypatch):
+    monkeypatch.setattr(Guard, "_faults_around", lambda *_: [])
+
+
+def needs_no_standby(monkeypatch):
+    monkeypatch.setattr("dbp_policy.guard.guard.STANDBY_TIMEOUT", 60.0)
+
+
+def takes_a_second_press_for_the_first(monkeypatch):
+    def gently(self, conditions):
+        self.mode, self.latched, self.in_control = (Mode.SETTLING if conditions.on_legs else Mode.DAMPING), True, True
+
+    monkeypatch.setattr(ModeMachine, "emergency_stop", gently)
+
+
 def counts_no_damage(monkeypatch):
-    monkeypatch.setattr(thresholds, "CORRUPT_IN_A_ROW", 4)
+    monkeypatch.setattr(thresholds, "CORRUPT_IN_A_ROW", 10**6)
 
 
 def stands_up_by_itself(monkeypatch):
@@ -237,6 +276,9 @@ def stands_up_by_itself(monkeypatch):
         takes_any_request,
         checks_no_command,
         hears_no_silence,
+        hears_only_the_robot,
+        needs_no_standby,
+        takes_a_second_press_for_the_first,
         sees_no_tilt,
         counts_no_damage,
         stands_up_by_itself,
