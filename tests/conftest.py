@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from hypothesis import Phase, settings
 from onnx import TensorProto, helper, numpy_helper
 
 from dbp_policy import go2
@@ -16,6 +17,11 @@ from dbp_policy.contract import GOLDEN_OUTPUT, METADATA_KEY, Contract
 from dbp_policy.observation import term
 from dbp_policy.onnx_policy import OnnxNetwork
 from dbp_policy.runner import Runner, run_golden
+
+# For tests/mutation: the same few examples for every mutant, and none in search of a smaller one.
+settings.register_profile(
+    "mutation", max_examples=10, derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate]
+)
 
 WALK_TERMS = (
     term("gyro_body"),

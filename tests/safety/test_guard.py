@@ -7,11 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from guard_rig import L2_B, MOVING, ON_LEGS, PERIOD, TIPPED, Rig, is_damping
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from dbp_policy import go2
-from dbp_policy.guard import limits, motions
+from dbp_policy.guard import motions
 from dbp_policy.guard.checks.endpoints import EndpointReport
 from dbp_policy.guard.guard import GuardInput, GuardOutput
 from dbp_policy.types import JointTarget, Mode, Request
@@ -492,92 +490,6 @@ def test_targets_before_the_first_lowstate_do_no_harm(rig):
     rig.steps = -1
     assert rig.step(target={}).command is None
     assert rig.step(Request.STAND_UP).command is None
-
-
-# Whatever comes -------------------------------------------------------------------------------------------------------
-
-numbers = st.one_of(st.floats(-5.0, 5.0), st.floats(), st.sampled_from([np.nan, np.inf, -np.inf, 1e300]))
-vectors = st.tuples(numbers, st.integers(0, 11)).map(lambda v: np.where(np.arange(12) == v[1], v[0], go2.STAND_Q))
-events = st.one_of(
-    st.tuples(st.just("ask"), st.sampled_from(list(Request))),
-    st.tuples(st.just("wait"), st.sampled_from([1, 5, 60, 300, 1100])),
-    st.tuples(
-        st.just("target"), st.fixed_dictionaries({}, optional={n: vectors for n in ("q_sdk", "kp_sdk", "kd_sdk")})
-    ),
-    st.tuples(
-        st.just("sense"), st.fixed_dictionaries({}, optional={n: vectors for n in ("q_sdk", "dq_sdk", "tau_sdk")})
-    ),
-    st.tuples(st.just("tip"), st.sampled_from([TIPPED, np.zeros(4), np.full(4, np.nan)])),
-    st.tuples(st.just("press"), st.just(L2_B)),
-    st.tuples(
-        st.just("sense"),
-        st.fixed_dictionaries({}, optional={
-            "temperature_sdk": st.sampled_from([np.full(12, 75.0), np.full(12, 90.0)]),
-            "battery_soc": st.sampled_from([5.0, 15.0, np.nan]),
-            "gyro_body": st.sampled_from([np.full(3, 5.0), np.full(3, np.inf)]),
-            "acc_body": st.just(np.zeros(3)),
-        }),
-    ),
-    st.tuples(st.just("corrupt"), st.integers(1, 5)),
-    st.tuples(st.just("lose"), st.sampled_from(["policy_alive", "lowstate_alive"])),
-    st.tuples(st.just("find"), st.sampled_from(["policy_alive", "lowstate_alive"])),
-    st.tuples(st.just("stall"), st.floats(0.0, 3.0)),
-    st.tuples(st.just("restart"), st.integers(0, 10_000)),
-)
-upright = st.just([("ask", Request.STAND_UP), ("wait", 1100), ("ask", Request.START), ("wait", 60)])
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.one_of(st.just([]), upright), st.lists(events, max_size=12))
-def test_whatever_comes_every_command_is_finite_bounded_and_granted(start, sequence):
-    rig = Rig()
-    rig.run(0.05)
-    granted = False
-    for kind, value in [*start, *sequence]:
-        first = len(rig.outputs)
-        if kind == "ask":
-            before = rig.guard.mode
-            rig.step(value)
-            granted |= value == Request.STAND_UP and before == Mode.DAMPING and rig.guard.mode == Mode.STANDING_UP
-        elif kind == "wait":
-            rig.run(value * PERIOD)
-        elif kind in ("lose", "find"):
-            setattr(rig, value, kind == "find")
-        elif kind == "stall":
-            rig.now += value
-        elif kind == "restart":
-            rig.steps = value
-        else:
-            changes = {
-                "target": {"target": value},
-                "sense": value,
-                "tip": {"quat_wxyz": value},
-                "press": {"remote": value},
-                "corrupt": {"around": {"corrupt": value}},
-            }
-            rig.step(**changes[kind])
-        for output in rig.outputs[first:]:
-            assert (output.command is not None) == output.status.in_control
-            if output.command is not None:
-                assert granted or not output.command.kp.any(), "no stiffness without a granted stand_up"
-                check_bounds(output.command)
-                if output.status.mode == Mode.DAMPING or output.status.latched and output.status.mode != Mode.SETTLING:
-                    assert not output.command.kp.any()
-    assert all(np.abs(b.command.q - a.command.q).max() <= limits.STEP_MAX for a, b in pairs(rig.outputs))
-
-
-def pairs(outputs: list[GuardOutput]) -> list[tuple[GuardOutput, GuardOutput]]:
-    """Successive outputs that both ask for stiffness."""
-    stiff = [o.command is not None and bool(o.command.kp.all()) for o in outputs]
-    return [(outputs[i - 1], outputs[i]) for i in range(1, len(outputs)) if stiff[i - 1] and stiff[i]]
-
-
-def check_bounds(c) -> None:
-    assert all(np.isfinite(x).all() for x in (c.q, c.dq, c.kp, c.kd, c.tau))
-    assert ((c.kp >= 0) & (c.kp <= go2.KP_MAX) & (c.kd >= 0) & (c.kd <= go2.KD_MAX)).all()
-    outside = (c.q < go2.Q_MIN - limits.POSITION_MARGIN) | (c.q > go2.Q_MAX + limits.POSITION_MARGIN)
-    assert not (outside & (c.kp > 0)).any()
-    assert not c.tau.any() and not c.dq.any()
 
 
 # The last check ------------------------------------------------------------------------------------------------------

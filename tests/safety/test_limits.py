@@ -65,6 +65,17 @@ def test_positions_outside_are_not(joint, beyond, above):
     assert command_allowed(limp, STATE), "without stiffness a motor follows no position"
 
 
+@pytest.mark.parametrize("joint", range(12))
+def test_the_very_bounds_are_inside(joint):
+    soft = replace(HOLD, kp=np.full(12, 0.01))
+    for q in (go2.Q_MIN[joint] - 0.02, go2.Q_MAX[joint] + 0.02):
+        assert command_allowed(replace(soft, q=at(go2.STAND_Q, joint, q)), STATE)
+    for kp, kd in ((0.0, 0.0), (100.0, 10.0)):
+        assert command_allowed(replace(HOLD, kp=at(HOLD.kp, joint, kp), kd=at(HOLD.kd, joint, kd)), STATE)
+    for sign in (-1.5, 1.5):
+        assert command_allowed(replace(HOLD, tau=at(ZERO, joint, sign * go2.TAU_MAX[joint])), STATE)
+
+
 @given(st.sampled_from(["kp", "kd"]), joints, st.floats(1e-6, 1e6), st.booleans())
 def test_gains_outside_are_not(name, joint, beyond, above):
     top = {"kp": go2.KP_MAX, "kd": go2.KD_MAX}[name]
@@ -97,6 +108,16 @@ def test_between_stiff_commands_an_angle_moves_a_little_at_a_time(joint, step):
     assert allowed or abs(step) > STEP_MAX or not inside
     limp = replace(command, kp=at(command.kp, joint, 0.0))
     assert limits.command_allowed(limp, STATE, previous), "without stiffness a motor follows no position"
+
+
+def test_the_very_step_that_is_allowed():
+    previous = replace(HOLD, kp=np.full(12, 0.01))
+    assert STEP_MAX == pytest.approx(0.88), "a tenth more than 40 rad/s for 20 ms"
+    for step, allowed in ((STEP_MAX, True), (-STEP_MAX, True), (0.881, False), (-0.881, False)):
+        command = replace(previous, q=at(go2.STAND_Q, 0, step))
+        assert limits.command_allowed(command, STATE, previous) == allowed
+        for free in (replace(previous, kp=ZERO), replace(previous, kp=at(previous.kp, 0, 0.0))):
+            assert limits.command_allowed(command, STATE, free), "without stiffness before, it held no position"
 
 
 def target(**changes) -> JointTarget:

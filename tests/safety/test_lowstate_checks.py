@@ -22,7 +22,7 @@ from dbp_policy.types import RobotState
 
 STATE = RobotState(tick_ms=1000, q_sdk=go2.STAND_Q, acc_body=np.array([0.0, 0.0, go2.GRAVITY]))
 FIELDS = ("q_sdk", "dq_sdk", "tau_sdk", "quat_wxyz", "gyro_body", "acc_body")
-STEPS = (-1e-1, -1e-3, -1e-6, -1e-9, 1e-9, 1e-6, 1e-3, 1e-1)
+STEPS = (-1e-1, -1e-3, -1e-6, -1e-9, 0.0, 1e-9, 1e-6, 1e-3, 1e-1)
 PERIOD = 0.002
 
 
@@ -52,8 +52,8 @@ def test_one_value_that_is_not_finite_is_enough(field, bad):
 def test_joint_limit(joint):
     for step in STEPS:
         for value, inside in (
-            (go2.Q_MAX[joint] + thresholds.JOINT_LIMIT_MARGIN + step, step < 0.0),
-            (go2.Q_MIN[joint] - thresholds.JOINT_LIMIT_MARGIN - step, step < 0.0),
+            (go2.Q_MAX[joint] + thresholds.JOINT_LIMIT_MARGIN + step, step <= 0.0),
+            (go2.Q_MIN[joint] - thresholds.JOINT_LIMIT_MARGIN - step, step <= 0.0),
         ):
             assert faults(q_sdk=at(go2.STAND_Q, joint, value)) == (set() if inside else {"joint_limit"})
 
@@ -63,13 +63,13 @@ def test_joint_speed(joint):
     limit = 20.07 if go2.JOINT_NAMES[joint].endswith("calf_joint") else 30.1
     for step in STEPS:
         for sign in (-1.0, 1.0):
-            expected = set() if step < 0.0 else {"joint_speed"}
+            expected = set() if step <= 0.0 else {"joint_speed"}
             assert faults(dq_sdk=at(np.zeros(12), joint, sign * (limit + step))) == expected
 
 
 @pytest.mark.parametrize("axis", [(1.0, 0.0), (0.0, -1.0), (0.6, 0.8)])
 def test_tilt_in_any_direction_and_with_either_sign_of_the_quaternion(axis):
-    for step in STEPS:
+    for step in filter(None, STEPS):
         half = 0.5 * (1.0 + step)
         quat = np.array([np.cos(half), axis[0] * np.sin(half), axis[1] * np.sin(half), 0.0])
         for signed in (quat, -quat):
@@ -83,10 +83,16 @@ def test_yaw_is_no_tilt():
 
 
 @pytest.mark.parametrize(
-    "norm, ok", [(0.0, False), (0.98, False), (0.991, True), (1.0, True), (1.009, True), (1.02, False)]
+    "norm, ok", [(0.0, False), (0.9890, False), (0.9901, True), (1.0, True), (1.0099, True), (1.0100, False)]
 )
 def test_the_quaternion_has_unit_norm(norm, ok):
     assert faults(quat_wxyz=np.array([norm, 0.0, 0.0, 0.0])) == (set() if ok else {"lowstate_invalid"})
+
+
+def test_no_tolerance_at_all_takes_what_is_exact(monkeypatch):
+    monkeypatch.setattr(thresholds, "QUAT_NORM_TOLERANCE", 0.0)
+    monkeypatch.setattr(thresholds, "TILT_MAX", 0.0)
+    assert faults() == set()
 
 
 def test_lying_and_standing_are_told_apart():
@@ -95,6 +101,12 @@ def test_lying_and_standing_are_told_apart():
     assert not is_lying(replace(STATE, q_sdk=at(go2.CROUCH_Q, 2, -1.5))), "one leg out is not lying"
     assert is_on_legs(STATE) and not is_on_legs(replace(STATE, q_sdk=go2.CROUCH_Q))
     assert not is_on_legs(replace(STATE, q_sdk=np.full(12, np.nan)))
+
+
+@pytest.mark.parametrize("step, lying, half_folded", [(-1e-9, True, True), (0.0, False, True), (1e-9, False, False)])
+def test_the_calf_angles_of_lying_and_of_half_folded_legs(step, lying, half_folded):
+    assert is_lying(replace(STATE, q_sdk=np.full(12, -2.2 + step))) == lying
+    assert is_on_legs(replace(STATE, q_sdk=np.full(12, -2.075 + step))) == (not half_folded), "mean of -1.5 and -2.65"
 
 
 # Silence -------------------------------------------------------------------------------------------------------------
@@ -112,6 +124,19 @@ def test_a_guard_that_slept_does_not_blame_its_inputs_for_it():
     timer = SilenceTimer()
     timer.update(True, 0.0)
     assert timer.update(False, 3.0) == pytest.approx(2.0 * PERIOD)
+
+
+@pytest.mark.parametrize("late_ms, stale_ms", [(5, 15)])
+def test_a_silence_of_just_so_long_is_not_yet_too_long(late_ms, stale_ms):
+    """In steps whose float sums are the very thresholds."""
+    for steps_ms, fault in (((1, 4), "lowstate_late"), ((3, 4, 4, 4), "lowstate_stale")):
+        watch, now_ms = LowstateWatch(), 0
+        list(watch.update([STATE], 0, 0.0))
+        for step in steps_ms:
+            now_ms += step
+            found = list(watch.update([], 0, round(1e-3 * now_ms, 3)))
+        assert now_ms == {"lowstate_late": late_ms, "lowstate_stale": stale_ms}[fault] and fault not in found
+        assert fault in list(watch.update([], 0, round(1e-3 * now_ms + 1e-6, 6)))
 
 
 def watch_for(seconds: float, arrivals: dict[int, list[int]], corrupt: dict[int, int] | None = None) -> dict:
@@ -155,6 +180,13 @@ def test_three_damaged_payloads_in_a_row():
     assert watch_for(0.1, gap, {20: 1, 21: 1, 22: 1}) == {22: ["lowstate_corrupt", "lowstate_late"]}
 
 
+def test_damage_before_the_first_good_lowstate_counts():
+    watch = LowstateWatch()
+    assert "lowstate_corrupt" not in list(watch.update([], 2, 0.0))
+    assert "lowstate_corrupt" in list(watch.update([], 1, PERIOD))
+    assert "lowstate_corrupt" not in list(watch.update([STATE], 0, 2.0 * PERIOD))
+
+
 def test_sensors_that_repeat_themselves():
     watch = FrozenWatch()
     assert [list(watch.update(STATE)) for _ in range(16)] == [[]] * 15 + [["lowstate_frozen"]]
@@ -172,6 +204,18 @@ def test_reordered_and_duplicated_lowstates_are_dropped():
         assert not list(watch.update([replace(STATE, tick_ms=tick)], 0, i * PERIOD))
         taken.append(watch.state.tick_ms)
     assert taken == [1000, 1002, 1002, 1006, 1006, 1006, 1008, 1008]
+
+
+@pytest.mark.parametrize("ahead, taken, restarted", [(1, True, False), (0, False, False), (-1, False, False),
+                                                     (-1000, False, False), (-1001, True, True)])
+def test_how_far_back_a_tick_is_a_restart(ahead, taken, restarted):
+    watch = LowstateWatch()
+    list(watch.update([STATE], 0, 0.0))
+    later = replace(STATE, tick_ms=STATE.tick_ms + ahead)
+    assert list(watch.update([later], 0, PERIOD)) == ["lowstate_restarted"] * restarted
+    assert (watch.state is later) == taken
+    heard = list(watch.update([], 0, 2.0 * PERIOD)) + list(watch.update([], 0, 3.0 * PERIOD))
+    assert heard == ([] if taken else ["lowstate_late"]), "what is taken is a sign of life"
 
 
 def test_of_several_at_once_the_newest_is_taken():

@@ -23,6 +23,11 @@ def test_only_the_table_is_replaced():
     assert table().count("\n") == len(FAULTS) + 1
 
 
+def test_only_the_first_table_is_replaced_up_to_the_first_end_behind_it():
+    after = f"b\n{BEGIN}\nquoted\n{END}\nc"
+    assert updated(f"a\n{BEGIN}\nold\n{END}{after}") == f"a\n{BEGIN}\n{table()}\n{END}{after}"
+
+
 def test_it_is_brought_up_to_date_by_a_command(tmp_path, monkeypatch):
     file = tmp_path / "safety.md"
     file.write_text(f"{BEGIN}\n{END}\n")

@@ -35,6 +35,36 @@ def test_an_answers_age_is_its_lowstates_and_grows_in_silence():
     assert watch.fresh is False
 
 
+@pytest.mark.parametrize(
+    "age_ms, faults, fresh",
+    [
+        (15, [], True),
+        (16, ["policy_late"], True),
+        (25, ["policy_late"], True),
+        (26, ["policy_slow"], False),
+        (60, ["policy_slow"], False),
+    ],
+)
+def test_the_bounds_of_an_answers_age(age_ms, faults, fresh):
+    watch = TargetWatch()
+    watch.update([target(0.0, 1000 - age_ms)], STATE, 0.0)
+    assert watch.age == pytest.approx(1e-3 * age_ms, abs=1e-12)
+    assert (list(watch.age_faults()), watch.fresh) == (faults, fresh)
+
+
+def test_before_the_first_target_nothing_is_wrong_with_it():
+    watch = TargetWatch()
+    assert list(watch.target_faults()) == []
+    watch.update([target(0.0)], STATE, 0.0)
+    assert watch.fresh and list(watch.target_faults()) == []
+
+
+def test_a_target_that_is_not_taken_does_not_hide_the_ones_behind_it():
+    watch = TargetWatch()
+    watch.update([target(9.0), target(0.0, 1001), target(0.0, sequence=7)], STATE, 0.0)
+    assert watch.target.sequence == 7 and watch.age == 0.0
+
+
 @pytest.mark.parametrize("age_ms, taken", [(-1, False), (0, True), (59, True), (60, True), (61, False), (10**9, False)])
 def test_a_target_answers_a_recent_lowstate(age_ms, taken):
     watch = TargetWatch()

@@ -18,14 +18,15 @@ TORQUE_REACH = 1.5
 STEP_MAX = 1.1 * TARGET_SLEW * SLEW_PERIOD
 """How far a commanded angle may move from one rt/lowcmd to the next [rad]: a policy target's step, and a blend's."""
 
+_ZERO = np.zeros(12)
+
 
 def target_fault(target: JointTarget, state: RobotState) -> str | None:
     """Name of the fault in a policy target, or None."""
     values = np.concatenate([target.q_sdk, target.kp_sdk, target.kd_sdk])
     if not (np.isfinite(values).all() and _gains_allowed(target.kp_sdk, target.kd_sdk)):
         return "policy_invalid"
-    zero = np.zeros(12)
-    if not _within_reach(MotorCommand(target.q_sdk, zero, target.kp_sdk, target.kd_sdk, zero), state):
+    if not _within_reach(MotorCommand(target.q_sdk, _ZERO, target.kp_sdk, target.kd_sdk, _ZERO), state):
         return "policy_reach"
     return None
 

@@ -54,7 +54,8 @@ def blend(a: MotorCommand, b: MotorCommand, share: float) -> MotorCommand:
     """From `a` (share 0) to `b` (share 1), pose and gains."""
     if share >= 1.0:
         return b
-    return MotorCommand(*(x + share * (y - x) for x, y in zip(_fields(a), _fields(b), strict=True)))
+    x, y = _fields(a), _fields(b)
+    return MotorCommand(*(x + share * (y - x)))
 
 
 def smooth(x: float) -> float:
@@ -63,5 +64,5 @@ def smooth(x: float) -> float:
     return x * x * (3.0 - 2.0 * x)
 
 
-def _fields(c: MotorCommand) -> tuple[np.ndarray, ...]:
-    return c.q, c.dq, c.kp, c.kd, c.tau
+def _fields(c: MotorCommand) -> np.ndarray:
+    return np.array((c.q, c.dq, c.kp, c.kd, c.tau))

@@ -32,8 +32,8 @@ class BatteryWatch:
             yield "battery_critical"
         elif not state.battery_soc >= t.BATTERY_LOW:
             yield "battery_low"
-        if state.battery_v > self._highest and np.isfinite(state.battery_v):
-            self._highest = state.battery_v
+        if np.isfinite(state.battery_v):
+            self._highest = max(self._highest, state.battery_v)
         if not state.battery_v >= t.VOLTAGE_SAG * self._highest:
             yield "voltage_sag"
 
@@ -47,9 +47,8 @@ class LostWatch:
     def update(self, state: RobotState) -> Iterator[str]:
         """Takes the next new lowstate; yields fault names."""
         counts = self._counts
-        if not counts.full:
-            while not counts.full:
-                counts.push(state.lost_sdk)
+        while not counts.full:
+            counts.push(state.lost_sdk)
         growth = state.lost_sdk - counts.oldest
         counts.push(state.lost_sdk)
         if not (growth < t.LOST_GROWTH).all():

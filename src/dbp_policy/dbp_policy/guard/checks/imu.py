@@ -17,6 +17,8 @@ _PERIOD = 1.0 / go2.LOWSTATE_HZ
 _GAP = 0.02
 """After so long without a lowstate histories begin anew [s]."""
 
+_ZERO = np.zeros(3)
+
 _SMOOTHING = 0.02
 """Share of a new accelerometer reading in the mean: 0.1 s."""
 
@@ -26,7 +28,7 @@ class GyroWatch:
 
     def __init__(self) -> None:
         self._previous: RobotState | None = None
-        self._drift = np.zeros(3)
+        self._drift = _ZERO
         """Rotation by attitudes less rotation by rates, since the last gap [rad]."""
         self._drifts = Ring(round(t.GYRO_WINDOW / _PERIOD), 3)
         self._repeats = 0
@@ -57,7 +59,7 @@ class GravityWatch:
     """Compares the accelerometer's direction with the attitude's, while nothing moves: a check before standing up."""
 
     def __init__(self) -> None:
-        self._acc = np.zeros(3)
+        self._acc = _ZERO
         """Running mean of the specific force since the robot came to lie still [m/s²]."""
         self._still = 0
 
@@ -68,9 +70,8 @@ class GravityWatch:
         if not (lying and abs(force - go2.GRAVITY) <= t.STILL_ACC and rate <= t.STILL_RATE):
             self._still = 0
             return
-        share = max(_SMOOTHING, 1.0 / (self._still + 1))
-        self._acc = self._acc + share * (state.acc_body - self._acc) if self._still else state.acc_body
         self._still += 1
+        self._acc = self._acc + max(_SMOOTHING, 1.0 / self._still) * (state.acc_body - self._acc)
         cosine = -(self._acc @ gravity_body(state.quat_wxyz)) / math.sqrt(self._acc @ self._acc)
         if self._still * _SMOOTHING >= 1.0 and not cosine >= math.cos(t.GRAVITY_ANGLE):
             yield "imu_gravity"

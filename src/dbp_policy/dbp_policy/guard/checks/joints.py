@@ -15,18 +15,20 @@ _PERIOD = 1.0 / go2.LOWSTATE_HZ
 _GAP = 0.02
 """After so long without a lowstate histories begin anew [s]."""
 
+_ZERO, _NEVER = np.zeros(12), np.full(12, np.nan)
+
 
 class EncoderWatch:
     """Notices an encoder that jumps, hangs, or contradicts the joint's speed."""
 
     def __init__(self) -> None:
         self._previous: RobotState | None = None
-        self._drift = np.zeros(12)
+        self._drift = _ZERO
         """Way by angles less way by speeds, since the last gap [rad]."""
         self._drifts = Ring(round(t.VELOCITY_WINDOW / _PERIOD), 12)
-        self._asked_from = np.full(12, np.nan)
+        self._asked_from = _NEVER
         """Commanded angle when the joint last moved [rad], NaN before it was asked."""
-        self._asked = np.zeros(12)
+        self._asked = _ZERO
         """How many lowstates since then came while the command was elsewhere."""
 
     def update(self, state: RobotState, command: MotorCommand) -> Iterator[str]:
@@ -47,7 +49,7 @@ class EncoderWatch:
 
     def _restart(self) -> None:
         self._drifts.clear()
-        self._asked_from = np.full(12, np.nan)
+        self._asked_from = _NEVER
 
     def _contradicts_speed(self, difference: np.ndarray) -> bool:
         self._drift = self._drift + difference

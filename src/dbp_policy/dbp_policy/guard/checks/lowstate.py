@@ -35,18 +35,18 @@ class LowstateWatch:
             corrupt: How many payloads came with a wrong length or checksum.
             now: Time [s].
         """
-        heard = False
+        previous = self.state
         for state in states:
             ahead = None if self.state is None else state.tick_ms - self.state.tick_ms
             if ahead is None or ahead > 0:
-                self.state, heard = state, True
+                self.state = state
             elif ahead < -t.TICK_RESTART_MS:
-                self.state, heard = state, True
+                self.state = state
                 yield "lowstate_restarted"
         self._corrupt = corrupt if states else self._corrupt + corrupt
         if self._corrupt >= t.CORRUPT_IN_A_ROW:
             yield "lowstate_corrupt"
-        silent = self._timer.update(heard, now)
+        silent = self._timer.update(self.state is not previous, now)
         if not silent <= t.LOWSTATE_TIMEOUT:
             yield "lowstate_stale"
         elif silent > t.LOWSTATE_LATE:
@@ -62,7 +62,7 @@ class FrozenWatch:
 
     def update(self, state: RobotState) -> Iterator[str]:
         """Takes the next new lowstate."""
-        content = b"".join(x.tobytes() for x in (state.q_sdk, state.dq_sdk, state.gyro_body, state.acc_body))
+        content = np.concatenate((state.q_sdk, state.dq_sdk, state.gyro_body, state.acc_body)).tobytes()
         self._repeats = self._repeats + 1 if content == self._content else 0
         self._content = content
         if self._repeats >= t.FROZEN_STATES:

@@ -16,12 +16,11 @@ class SilenceTimer:
 
     def __init__(self, max_step: float = 2.0 / go2.LOWSTATE_HZ) -> None:
         self.silent = np.inf
-        self._last: float | None = None
+        self._last = -np.inf
         self._max_step = max_step
 
     def update(self, heard: bool, now: float) -> float:
         """Advances to `now`; returns the silence [s], infinite before the first sound."""
-        step = 0.0 if self._last is None else min(now - self._last, self._max_step)
-        self._last = now
+        step, self._last = min(now - self._last, self._max_step), now
         self.silent = 0.0 if heard else self.silent + step
         return self.silent

@@ -24,11 +24,11 @@ class TargetWatch:
         """The newest valid target, clamped; what may be followed."""
         self._newest: JointTarget | None = None
         self._timer = SilenceTimer()
-        self._lag = 0.0
+        self._lag = np.inf
         """Age that the newest answer's lowstate had when the answer came [s]."""
         self._fault: str | None = None
-        self._changed = -np.inf
-        """When the target last changed [s]."""
+        self._changed: float
+        """When the target last changed [s]; before the first there is no such time."""
         self._strikes = 0
 
     def update(self, targets: Iterable[JointTarget], state: RobotState | None, now: float) -> None:
@@ -40,16 +40,15 @@ class TargetWatch:
                 lowstate there is nothing it could answer.
             now: Time [s]; a stamp ahead of it (or NaN) would shut out all later targets.
         """
-        newest, lag = None, 0.0
+        newest = None
         for target in targets:
             age = np.nan if state is None else 1e-3 * (state.tick_ms - target.state_tick_ms)
             if not (0.0 <= age <= t.POLICY_STALE and target.stamp <= now):
                 continue
             if target.stamp > max((known.stamp for known in (newest, self._newest) if known), default=-np.inf):
-                newest, lag = target, age
+                newest, self._lag = target, age
         self._timer.update(newest is not None, now)
         if newest is not None:
-            self._lag = lag
             self._take(newest, state, now)
 
     def _take(self, target: JointTarget, state: RobotState, now: float) -> None:
@@ -103,4 +102,4 @@ class TargetWatch:
 
 
 def _content(target: JointTarget) -> bytes:
-    return b"".join(x.tobytes() for x in (target.q_sdk, target.kp_sdk, target.kd_sdk))
+    return np.concatenate((target.q_sdk, target.kp_sdk, target.kd_sdk)).tobytes()
