@@ -82,8 +82,8 @@ STAND_Q = _per_leg((0.0, 0.8, -1.5), (0.0, 0.8, -1.5))
 """Standing hold, trunk about 0.32 m high with the stand gains [rad] (FixStand of fan-ziqi/rl_sar)."""
 
 LOW_STAND_Q = _per_leg((0.0, 1.16, -2.32), (0.0, 1.16, -2.32))
-"""Standing low, the feet 0.17 m below the hips and under them [rad]: where a robot is brought that has to stop. Stopped in
-`STAND_Q` a walk of 1 m/s can tip over; stopped here it does not (./dbp faults --settle)."""
+"""Standing low, the feet 0.17 m below the hips and under them [rad]: where a robot that has to stop is brought. A walk
+of 1 m/s that is stopped in `STAND_Q` can tip over; stopped here it does not (./dbp faults --settle)."""
 
 CROUCH_Q = _constant([0.0, 1.36, -2.65, 0.0, 1.36, -2.65, -0.2, 1.36, -2.65, 0.2, 1.36, -2.65])
 """Folded legs under the trunk [rad] [SDK, go2_stand_example]."""
