@@ -75,7 +75,7 @@ class ControlThread(threading.Thread):
         self._stopping = False
 
     def run(self) -> None:
-        realtime.take_priority(_PRIORITY)
+        realtime.take_priority(_PRIORITY, only_this_thread=True)
         realtime.quiet_collector(collect_garbage=True)
         sys.setswitchinterval(_SWITCH_INTERVAL)
         try:
@@ -258,7 +258,8 @@ def main() -> int:
         node = None
         try:
             node = PolicyNode()
-            realtime.take_priority(_PRIORITY - 10)  # callbacks hold the interpreter the loop needs
+            # Callbacks hold the interpreter that the loop needs; a dead node is missed once its last thread has ended.
+            realtime.take_priority(_PRIORITY - 10)
             node.control.start()
             executor = SingleThreadedExecutor()
             executor.add_node(node)

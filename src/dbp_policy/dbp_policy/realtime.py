@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -13,17 +14,24 @@ _ALL_THAT_IS_USED = _MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT
 """Without the last, threads' untouched stacks count as well: five times the memory."""
 
 
-def take_priority(priority: int) -> str:
-    """Schedules the calling thread, and the threads it starts from now on, before everything that is not real-time.
+def take_priority(priority: int, only_this_thread: bool = False) -> str:
+    """Schedules the process, and the threads that the calling one starts from now on, before all that is not real-time.
+
+    Each thread that the process has takes part, numpy's too: a killed process ends, and its sockets close, only when
+    all of them have had the processor once more.
 
     Args:
         priority: FIFO priority, 1 to 99.
+        only_this_thread: Leave the other threads that there are as they are.
 
     Returns:
         Why not, empty if it was permitted.
     """
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+        threads = [0] if only_this_thread else [int(thread) for thread in os.listdir("/proc/self/task")]
+        for thread in threads:
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(priority))
     except (OSError, AttributeError):
         return f"no real-time priority: other programs can hold up the loop (permit `rtprio {priority}` in limits.conf)"
     return ""

@@ -24,6 +24,9 @@ from dbp_policy.unitree.channels import Participant, RawWriter
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
 _PRIORITY = 61
 """Before the guard: it has to get in where that one turns in circles."""
+_LAST_WRITE = 0.002
+"""What a killed guard may need to end a write that it has begun [s]: it runs no line of its own any more. That its threads
+and memory are gone takes longer, and the robot must not wait for it."""
 _DAMPING = 1.0
 """How long damping is streamed at least, once begun [s]; a fold from standing takes less."""
 
@@ -91,11 +94,11 @@ class StandbyProcess:
         return self._watched if _readable(self._handle, 0.0) else None
 
     def _replace_guard(self) -> None:
-        """Makes sure that the guard is dead, then damps, until a new guard beats or this process is asked to end."""
+        """Kills the guard, then damps, until a new guard beats or this process is asked to end."""
         if self._handle is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-            _readable(self._handle, None)  # two writers are worse than a moment without any
+            _readable(self._handle, _LAST_WRITE)  # two writers are worse than a moment without any
         payload = wire.encode_lowcmd(damping_command())
         ticker = Ticker(_PERIOD)
         begin = now()
@@ -112,7 +115,7 @@ class StandbyProcess:
         self._standby.step(beats, None, now())
 
 
-def _readable(file: int, timeout: float | None) -> bool:
+def _readable(file: int, timeout: float) -> bool:
     return bool(select.select([file], [], [], timeout)[0])
 
 
