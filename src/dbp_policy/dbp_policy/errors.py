@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
 
 class DbpError(RuntimeError):
     """A refusal or failure with a one-line reason: what was expected, what came."""
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Prints a line at once, if somebody takes it: a full disk or a closed terminal stops nothing that keeps a robot up.
+
+    Args:
+        text: The line.
+        file: Where to; None for stdout.
+    """
+    with contextlib.suppress(OSError):
+        print(text, file=file, flush=True)
 
 
 def run_main(main: Callable[[], int | None]) -> int:
@@ -15,7 +28,7 @@ def run_main(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
     except DbpError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

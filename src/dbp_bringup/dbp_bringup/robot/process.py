@@ -18,7 +18,7 @@ from dbp_bringup.robot.simulated_go2 import LOWSTATE_PERIOD_MS, SimulatedGo2
 from dbp_policy import paths, realtime
 from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now
-from dbp_policy.errors import DbpError, run_main
+from dbp_policy.errors import DbpError, run_main, say
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import motion_switcher_server
@@ -149,7 +149,7 @@ def main() -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, process.stop)
         realtime.quiet_collector(collect_garbage=True)
-        print(f"robot: ready on domain {args.domain}, {args.network_interface}", flush=True)
+        say(f"robot: ready on domain {args.domain}, {args.network_interface}")
         process.run()
         return 0
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from dbp_policy import go2, local_link, paths, realtime
 from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now
-from dbp_policy.errors import DbpError, run_main
+from dbp_policy.errors import DbpError, run_main, say
 from dbp_policy.estop_records import PORT
 from dbp_policy.guard.checks.writers import CommandWatch
 from dbp_policy.guard.endpoint_socket import RemoteStops
@@ -132,7 +132,7 @@ class GuardProcess:
                 return True
             if decision.awaited != told and now() - begin > _TELL:
                 told = decision.awaited
-                print(f"guard: waiting for {told}", flush=True)
+                say(f"guard: waiting for {told}")
         return False
 
     def run(self) -> None:
@@ -272,7 +272,7 @@ def main() -> int:
             return 0
         limits.append(realtime.lock_memory())
         realtime.quiet_collector(collect_garbage=False)
-        print("\n".join(["guard: ready", *(f"guard: {limit}" for limit in limits if limit)]), flush=True)
+        say("\n".join(["guard: ready", *(f"guard: {limit}" for limit in limits if limit)]))
         process.run()
         return 0
 

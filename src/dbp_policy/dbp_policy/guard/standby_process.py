@@ -15,7 +15,7 @@ from pathlib import Path
 from dbp_policy import go2, local_link, paths, realtime
 from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now
-from dbp_policy.errors import run_main
+from dbp_policy.errors import run_main, say
 from dbp_policy.guard.standby import Standby
 from dbp_policy.types import Beat, damping_command
 from dbp_policy.unitree import interfaces, network, sdk, wire
@@ -110,7 +110,7 @@ class StandbyProcess:
             newer = [message for message, _, _ in self._link.receive() if isinstance(message, Beat)]
             beats = [beat for beat in newer if beat.process_id != self._watched]
         # Not before: nobody knows whether the terminal takes what is written.
-        print("standby: the guard has failed, the robot was damped in its place", file=sys.stderr, flush=True)
+        say("standby: the guard has failed, the robot was damped in its place", sys.stderr)
         self._standby = Standby()
         self._standby.step(beats, None, now())
 
@@ -133,7 +133,7 @@ def main() -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, process.stop)
         realtime.quiet_collector(collect_garbage=False)
-        print("\n".join(["standby: ready", *(f"standby: {limit}" for limit in limits if limit)]), flush=True)
+        say("\n".join(["standby: ready", *(f"standby: {limit}" for limit in limits if limit)]))
         process.run()
         return 0
 
