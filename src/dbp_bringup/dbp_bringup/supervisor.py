@@ -53,26 +53,40 @@ class Supervisor:
     Args:
         processes: In the order to start them.
         environment: Added to this process's environment.
+        output: File descriptor that takes what they print; None for this process's own output.
     """
 
-    def __init__(self, processes: Sequence[Process], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        processes: Sequence[Process],
+        environment: Mapping[str, str] | None = None,
+        output: int | None = None,
+    ) -> None:
+        self.output = output
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._commands = {p.name: command_line(p) for p in processes}
         self._running: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> Supervisor:
-        for name, command in self._commands.items():
-            self._running[name] = subprocess.Popen(
-                command,
-                env=self._environment,
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-                preexec_fn=_end_with_parent,
-            )
+        for name in self._commands:
+            self.start(name)
         return self
 
     def __exit__(self, *_) -> None:
         self.stop()
+
+    def start(self, name: str) -> int:
+        """Starts one of the processes, perhaps anew; its process id."""
+        self._running[name] = subprocess.Popen(
+            self._commands[name],
+            env=self._environment,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=self.output,
+            preexec_fn=end_with_parent,
+        )
+        return self._running[name].pid
 
     def process_id(self, name: str) -> int:
         """Of a running process."""
@@ -110,8 +124,8 @@ class Supervisor:
                 print(f"{name} did not end within {timeout:.0f} s and was killed", file=sys.stderr)
 
 
-def _end_with_parent() -> None:
-    """In a new child: asks Linux for SIGTERM when this supervisor dies, however it dies; the guard then damps."""
+def end_with_parent() -> None:
+    """In a new child: asks Linux for SIGTERM when its parent dies, however that dies; the guard then damps."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -13,7 +13,7 @@ class DbpError(RuntimeError):
 
 
 def say(text: str, file: TextIO | None = None) -> None:
-    """Prints a line at once, if somebody takes it: a full disk or a closed terminal stops nothing that keeps a robot up.
+    """Prints a line at once, if somebody takes it: a full disk or a closed terminal ends no process of the stack.
 
     Args:
         text: The line.

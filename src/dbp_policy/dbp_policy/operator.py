@@ -10,13 +10,14 @@ from dbp_policy.errors import DbpError
 from dbp_policy.types import GuardStatus, OperatorRequest, Request
 
 
-def ask_guard(folder: Path, request: Request, timeout: float = 0.5) -> GuardStatus:
+def ask_guard(folder: Path, request: Request, timeout: float = 0.5, made: float | None = None) -> GuardStatus:
     """Sends a fresh request to the guard.
 
     Args:
         folder: Folder of the stack's sockets.
         request: What to ask for.
         timeout: How long to wait for the answer [s].
+        made: When it was asked for, monotonic [s]; None for now. What is too old is refused, and answered as well.
 
     Returns:
         The guard's status after it answered; `refusal` is empty if the request was granted.
@@ -26,7 +27,8 @@ def ask_guard(folder: Path, request: Request, timeout: float = 0.5) -> GuardStat
     """
     link = local_link.Link(folder)
     try:
-        if not link.send(local_link.encode(OperatorRequest(request, now())), local_link.GUARD_SOCKET):
+        asked = OperatorRequest(request, now() if made is None else made)
+        if not link.send(local_link.encode(asked), local_link.GUARD_SOCKET):
             raise DbpError(f"expected a running guard at {folder / local_link.GUARD_SOCKET}, got no answer")
         if link.wait(timeout):
             for message, _, _ in link.receive():

@@ -15,6 +15,8 @@ from rich.table import Table
 
 from dbp_bringup.faults import settle
 from dbp_bringup.faults.catalogue import injections
+from dbp_bringup.faults.processes import report as process_report
+from dbp_bringup.faults.processes import run as processes
 from dbp_bringup.faults.report import markdown, report, rich_table
 from dbp_bringup.faults.restarts import Restart, Restarts
 from dbp_bringup.faults.start_states import StartStates
@@ -50,6 +52,10 @@ class Args:
     """Instead of faults: compare settling with plain damping, from a walk at 1 m/s at most."""
     phases: int = 200
     """Of the gait, for --settle."""
+    processes: bool = False
+    """Instead of faults in lockstep: kill, stop and disturb the real processes, under load, and measure on the wire."""
+    scale: float = 1.0
+    """Of the number of injections, for --processes."""
     policy: Path = paths.models_dir() / "go2_walk.onnx"
     """The policy that walks."""
     workers: int = len(os.sched_getaffinity(0))
@@ -126,6 +132,24 @@ def compare_stops(args: Args, console: Console) -> bool:
     return result["settle"]["gentle_share"] >= 0.95
 
 
+def break_processes(args: Args, console: Console) -> bool:
+    """Injects faults of the real processes, prints and writes what was measured; whether that passes."""
+    if not 0.0 < args.scale <= 10.0:
+        raise DbpError(f"scale: expected more than 0, at most 10, got {args.scale}")
+    result = processes.run(console, args.scale)
+    console.print(process_report.rich_table(result))
+    for failure in result["failures"][:20]:
+        console.print(f"[red]{failure['fault']}[/]: {failure['reason']}")
+    for line in process_report.summary(result):
+        console.print(line)
+    if args.json is not None:
+        write_json(args.json, result)
+    if args.markdown is not None:
+        with written_whole(args.markdown) as file:
+            file.write_text(process_report.markdown(result))
+    return result["passed"]
+
+
 def main() -> int:
     """Console entry point."""
 
@@ -137,7 +161,9 @@ def main() -> int:
         for option in ("json", "markdown"):
             if getattr(args, option) is not None:
                 check_folder_of(getattr(args, option), option)
-        work = compare_stops if args.settle else replay if args.replay else matrix
+        work = matrix
+        for chosen, other in ((args.replay, replay), (args.settle, compare_stops), (args.processes, break_processes)):
+            work = other if chosen else work
         return 0 if work(args, Console()) else 1
 
     return run_main(body)

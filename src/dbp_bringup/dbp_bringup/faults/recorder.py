@@ -5,7 +5,7 @@ Nothing of the guard is used here: the bounds are computed anew from the robot's
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -63,37 +63,17 @@ class Recorder:
             return str(error)
         if not commands:
             return ""
-        rows = np.array([(c.q, c.dq, c.kp, c.kd, c.tau) for c in commands])
-        if not np.isfinite(rows).all():
-            return "a number is not finite"
-        q, dq, kp, kd, tau = rows.transpose(1, 0, 2)
         if (np.diff(self.times) > 1.5 * PERIOD).any():
             return "the stream has a gap"
-        if dq.any() or tau.any():
-            return "a speed or a torque is asked for"
-        if (kp < 0.0).any() or (kp > go2.KP_MAX).any() or (kd < 0.0).any() or (kd > go2.KD_MAX).any():
-            return "a gain is out of bounds"
-        outside = (q < go2.Q_MIN - POSITION_MARGIN) | (q > go2.Q_MAX + POSITION_MARGIN)
-        if (outside & (kp > 0.0)).any():
-            return "an angle is outside the joint's range"
-        if ((np.abs(np.diff(q, axis=0)) > STEP_MAX) & (kp[1:] > 0.0) & (kp[:-1] > 0.0)).any():
-            return "an angle steps too far"
-        asked = np.abs(kp * (q - np.array(self._q)) - kd * np.array(self._dq))
-        if not sensors_lie and ((asked > TORQUE_REACH * go2.TAU_MAX) & (kp > 0.0)).any():
-            return "more torque is asked for than the motors have"
-        return ""
+        return out_of_bounds(rows_of(commands), np.array(self._q), np.array(self._dq), sensors_lie)
 
     def stiff(self) -> np.ndarray:
         """Which commands have stiffness on any joint, shape (n,), bool."""
         return np.array([bool(c.kp.any()) for c in self.commands()], dtype=bool)
 
     def damped_from(self) -> float:
-        """Time of the first of the damping commands that the record ends with; infinite if it does not end with any."""
-        stiff = self.stiff()
-        if not len(stiff) or stiff[-1]:
-            return np.inf
-        last = np.flatnonzero(stiff)
-        return self.times[last[-1] + 1] if len(last) else self.times[0]
+        """See the function of this name."""
+        return damped_from(self.times, self.stiff())
 
     def stands_between(self, begin: float, end: float) -> bool:
         """All commands of a time span hold the low standing pose with the standing gains."""
@@ -101,3 +81,43 @@ class Recorder:
         return bool(chosen) and all(
             np.allclose(c.kp, go2.STAND_KP) and np.allclose(c.q, go2.LOW_STAND_Q, atol=1e-3) for c in chosen
         )
+
+
+def rows_of(commands: Sequence[MotorCommand]) -> np.ndarray:
+    """q, dq, kp, kd, tau of each command, shape (n, 5, 12)."""
+    return np.array([(c.q, c.dq, c.kp, c.kd, c.tau) for c in commands]).reshape(-1, 5, go2.NUM_JOINTS)
+
+
+def out_of_bounds(rows: np.ndarray, q_sdk: np.ndarray, dq_sdk: np.ndarray, sensors_lie: bool) -> str:
+    """What about the commands of one writer should never be, empty if nothing.
+
+    Args:
+        rows: See `rows_of`, in the order they went.
+        q_sdk: Where the joints were when each was given, shape (n, 12) [rad].
+        dq_sdk: How fast they turned, shape (n, 12) [rad/s].
+        sensors_lie: See `Recorder.violation`.
+    """
+    if not np.isfinite(rows).all():
+        return "a number is not finite"
+    q, dq, kp, kd, tau = rows.transpose(1, 0, 2)
+    if dq.any() or tau.any():
+        return "a speed or a torque is asked for"
+    if (kp < 0.0).any() or (kp > go2.KP_MAX).any() or (kd < 0.0).any() or (kd > go2.KD_MAX).any():
+        return "a gain is out of bounds"
+    outside = (q < go2.Q_MIN - POSITION_MARGIN) | (q > go2.Q_MAX + POSITION_MARGIN)
+    if (outside & (kp > 0.0)).any():
+        return "an angle is outside the joint's range"
+    if ((np.abs(np.diff(q, axis=0)) > STEP_MAX) & (kp[1:] > 0.0) & (kp[:-1] > 0.0)).any():
+        return "an angle steps too far"
+    asked = np.abs(kp * (q - q_sdk) - kd * dq_sdk)
+    if not sensors_lie and ((asked > TORQUE_REACH * go2.TAU_MAX) & (kp > 0.0)).any():
+        return "more torque is asked for than the motors have"
+    return ""
+
+
+def damped_from(times: Sequence[float], stiff: np.ndarray) -> float:
+    """Time of the first of the damping commands that a record ends with; infinite if it does not end with any."""
+    if not len(stiff) or stiff[-1]:
+        return np.inf
+    last = np.flatnonzero(stiff)
+    return times[last[-1] + 1] if len(last) else times[0]

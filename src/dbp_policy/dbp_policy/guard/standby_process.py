@@ -25,8 +25,8 @@ _PERIOD = 1.0 / go2.LOWSTATE_HZ
 _PRIORITY = 61
 """Before the guard: it has to get in where that one turns in circles."""
 _LAST_WRITE = 0.002
-"""What a killed guard may need to end a write that it has begun [s]: it runs no line of its own any more. That its threads
-and memory are gone takes longer, and the robot must not wait for it."""
+"""What a killed guard may need to end a write that it has begun [s]: it runs no line of its own any more. Until its
+threads and memory are gone takes longer, and the robot must not wait for it."""
 _DAMPING = 1.0
 """How long damping is streamed at least, once begun [s]; a fold from standing takes less."""
 

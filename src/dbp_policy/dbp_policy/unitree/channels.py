@@ -73,10 +73,18 @@ class RawReader:
         Raises:
             ChannelError: DDS refused.
         """
+        return [payload for payload, _ in self.take_with_writers()]
+
+    def take_with_writers(self) -> list[tuple[bytes, int]]:
+        """The same, each payload with DDS's handle of the writer that it came from.
+
+        Raises:
+            ChannelError: DDS refused.
+        """
         samples = _take(self._reader._ref, self._depth)
         if isinstance(samples, int):
             _check(samples, f"take from {self._reader.topic.name}")
-        return [payload for payload, info in samples if info.valid_data]
+        return [(payload, info.publication_handle) for payload, info in samples if info.valid_data]
 
     def wait(self, timeout: float) -> bool:
         """Sleeps until something can be taken; False if nothing came within `timeout` seconds.
