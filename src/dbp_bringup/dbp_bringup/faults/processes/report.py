@@ -14,12 +14,12 @@ from dbp_bringup.faults.processes.plan import TWENTY_MS
 from dbp_bringup.faults.processes.restarts import MOTION_MAX, Restart
 
 HOW = """\
-Times in ms. reaction: from the time just before the signal is sent, or before the targets go on where they were the only
-ones to react, to the arrival of the first command of the reaction at an independent recorder: its own process and DDS
-participant, CLOCK_MONOTONIC. For a damping that is the first of the damping commands that the record then stays with, for
-a settling the first changed gains. control: lateness of a bare 2 ms timer of the guard's priority, in a process of its
-own, through all the measured time. stall: by how much that timer was late, at worst, between injection and reaction.
-excess = reaction - stall; the raw reactions stand beside it. damped: to the damping that a settling ends in.
+Times in ms. reaction: from the time just before the signal is sent, or before the targets go on where they were the
+only ones to react, to the arrival of the first command of the reaction at an independent recorder: its own process and
+DDS participant, CLOCK_MONOTONIC. For a damping that is the first of the damping commands that the record then stays
+with, for a settling the first changed gains; damped: to the damping that a settling ends in. control: lateness of a
+bare 2 ms timer of the guard's priority, in a process of its own, through all the measured time. stall: by how much that
+timer was late, at worst, between injection and reaction. excess = reaction - stall; the raw reactions stand beside it.
 """.replace("\n", " ").strip()
 REACTION_HISTOGRAM = tuple(range(0, 42, 2))
 """Edges of the distribution's bins [ms]; what is later counts in the last."""

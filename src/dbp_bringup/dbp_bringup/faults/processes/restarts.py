@@ -83,4 +83,3 @@ def restarts(campaign: Campaign, count: int) -> Iterator[Restart]:
         if not unsafe and (status.mode != Mode.DAMPING or status.in_control or latched.mode != Mode.DAMPING):
             unsafe = f"the new guard is in mode {status.mode.name.lower()}, in control: {status.in_control}"
         yield Restart(unsafe, float(np.ptp(wire.q_sdk, axis=0).max()), now() - asked, ready)
-
