@@ -20,7 +20,6 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
-from rclpy.task import Future
 from sensor_msgs.msg import Imu, JointState, Joy
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -33,11 +32,6 @@ from dbp_policy.onnx_policy import load_runner
 from dbp_policy.operator import ask_guard
 from dbp_policy.policy_loop import PolicyLoop
 from dbp_policy.types import GuardStatus, Request, RobotState
-
-try:  # wakes for less than half of the processor time; Humble has none
-    from rclpy.experimental import EventsExecutor
-except ImportError:
-    EventsExecutor = None
 
 SERVICES = {
     "stand_up": Request.STAND_UP,
@@ -262,19 +256,19 @@ def main() -> int:
     def body() -> int:
         # Our own handlers: rclpy's end the context under a spinning executor, which then raises now and then.
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        stopped = Future()
+        stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopped.set_result(None))
+            signal.signal(number, lambda *_: stopping.set())
         node = None
         try:
             node = PolicyNode()
             # Callbacks hold the interpreter that the loop needs; a dead node is missed once its last thread has ended.
             realtime.take_priority(_PRIORITY - 10)
             node.control.start()
-            executor = EventsExecutor() if EventsExecutor else SingleThreadedExecutor()
+            executor = SingleThreadedExecutor()
             executor.add_node(node)
-            while not stopped.done():  # the timers let the signal handlers in; each new spin costs more than a callback
-                executor.spin_until_future_complete(stopped, timeout_sec=10.0)
+            while not stopping.is_set():
+                executor.spin_once(timeout_sec=0.1)
         finally:
             if node is not None:
                 node.control.stop()
