@@ -199,7 +199,7 @@ class PolicyNode(Node):
             self._publish_diagnostics(state, status)
 
     def _publish_sensors(self, state: RobotState) -> None:
-        """What somebody listens to: these messages are most of what this node costs."""
+        """What somebody listens to: a message costs as much to make where nobody takes it."""
         stamp = self.get_clock().now().to_msg()
         if self._joint_states.get_subscription_count():
             self._joint_states.publish(ros_messages.joint_state(state, stamp))
