@@ -10,7 +10,7 @@ from running_stack import repeat_if_stalled
 from dbp_bringup.faults.processes.campaign import Campaign
 from dbp_bringup.faults.processes.others import second_writer, second_writer_first, second_writer_unarmed
 from dbp_bringup.faults.processes.plan import disk_full_faults, process_faults
-from dbp_bringup.faults.processes.restarts import MOTION_MAX, restarts, stop
+from dbp_bringup.faults.processes.restarts import MOTION_MAX, restarts
 
 KINDS = {kind.key: kind for kind in (*process_faults(), *disk_full_faults())}
 
@@ -59,7 +59,6 @@ def test_a_second_writer_damps_a_walking_robot_and_keeps_a_lying_one_down(inject
 @repeat_if_stalled
 def test_a_guard_that_restarts_after_an_e_stop_moves_nothing():
     with quiet_campaign() as campaign:
-        stop(campaign)
         guards = set()
         for restart in restarts(campaign, 3):
             assert restart.unsafe == ""

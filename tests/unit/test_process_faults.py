@@ -141,12 +141,12 @@ def result(
 
 
 def reported(results, done=()) -> dict:
-    return report(results, done, 0.0, (), 1.0, "no load")
+    return report(results, done, (), 1.0, "no load")
 
 
 class TestReport:
     def test_good_runs_pass_and_raw_figures_stay(self):
-        data = reported([result(0.016, 0.004)] * 3, [Restart("", 0.003, 1.6, 1.0)])
+        data = reported([result(0.016, 0.004)] * 3, [Restart("", 0.003, 0.003, 1.6, 1.0)])
         assert data["passed"]
         assert data["reaction_ms"]["p99"] == 16.0 and data["excess_ms"]["p99"] == 12.0
         assert data["kinds"][0]["each"][0] == {"reaction_ms": 16.0, "damped_ms": 16.0, "stall_ms": 4.0}
@@ -157,8 +157,9 @@ class TestReport:
             ([result(unsafe="never damped")], ()),
             ([result(0.0201)], ()),
             ([result(0.050, pooled=False, bound=0.032)], ()),
-            ([result()], [Restart("a stiff command after an e-stop", 0.0, 1.6, 1.0)]),
-            ([result()], [Restart("", MOTION_MAX, 1.6, 1.0)]),
+            ([result()], [Restart("a stiff command after an e-stop", 0.0, 0.0, 1.6, 1.0)]),
+            ([result()], [Restart("", MOTION_MAX, MOTION_MAX, 1.6, 1.0)]),
+            ([result()], [Restart("", 0.004, 0.001, 1.6, 1.0)] * 4),
         ],
     )
     def test_what_does_not_pass(self, results, done):
