@@ -80,6 +80,7 @@ class Campaign:
         self.random = random.Random(seed)
         self.stack = StackUnderTest(disk_full)
         self._number_of_hogs = hogs
+        self._hogs: list[Child] = []
         self._undo = contextlib.ExitStack()
         self.ticks: list[tuple[float, float]] = []
         """Of the bare timer, all while something was measured."""
@@ -90,13 +91,14 @@ class Campaign:
 
     def __enter__(self) -> Campaign:
         with self._undo:
-            self._undo.enter_context(self.stack)
+            for _ in range(self._number_of_hogs):
+                self._hogs.append(self._undo.enter_context(Child(disturbers.hog)))
+                self.rest()
             self.ear = self._undo.enter_context(Child(listen, self.stack.domain, self.stack.folder))
             self._time_keeper = self._undo.enter_context(Child(keep_time))
             self._driver = Child(disturbers.drive, WALK)
             self._undo.callback(lambda: self._driver.kill())
-            self._hogs = [self._undo.enter_context(Child(disturbers.hog)) for _ in range(self._number_of_hogs)]
-            self.rest()
+            self._undo.enter_context(self.stack)
             self._undo = self._undo.pop_all()
         return self
 
