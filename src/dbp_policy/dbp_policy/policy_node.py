@@ -16,6 +16,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
@@ -155,8 +156,9 @@ class PolicyNode(Node):
         self.create_subscription(Joy, "joy", self._on_joy, qos_profile_sensor_data)
         for name, request in SERVICES.items():
             self.create_service(Trigger, name, lambda _, answer, r=request: self._ask(r, answer))
-        self.create_timer(_PUBLISH_PERIOD, self._publish)
-        self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a wall clock set back would silence all topics
+        self.create_timer(_PUBLISH_PERIOD, self._publish, clock=steady)
+        self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose, clock=steady)
 
     def _on_cmd_vel(self, twist: Twist) -> None:
         self._mux.update("autonomy", ros_messages.velocity(twist), now())
