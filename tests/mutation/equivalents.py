@@ -8,6 +8,8 @@ from __future__ import annotations
 from verdicts import Change, Equivalent
 
 _FIRST_CONTENT = "the first lowstate differs from whatever is no lowstate's content, and begins the count"
+_TRUTH = "only whether it is true is looked at, and None is as untrue as False"
+_ORDER = "challenges are only compared by which was drawn later; before the first stop nothing is released"
 _SIGN = "only the size of the difference between two sums of the same sign is looked at"
 
 EQUIVALENT = (
@@ -35,5 +37,46 @@ EQUIVALENT = (
             "self._drift = self._drift - difference",
         ),
         _SIGN,
+    ),
+    Equivalent(
+        Change(
+            "guard/checks/endpoints.py", "_Endpoint.__init__", "self.pressed = False", "self.pressed = None"
+        ),
+        _TRUTH,
+    ),
+    Equivalent(
+        Change("guard/checks/endpoints.py", "_Endpoint.__init__", "self._heard = False", "self._heard = None"),
+        _TRUTH,
+    ),
+    Equivalent(
+        Change("guard/checks/endpoints.py", "_Endpoint.take", "self.pressed = False", "self.pressed = None"),
+        _TRUTH,
+    ),
+    Equivalent(
+        Change("guard/checks/endpoints.py", "_Endpoint.__init__", "self._drawn = 0", "self._drawn = 1"),
+        _ORDER,
+    ),
+    Equivalent(
+        Change("guard/checks/endpoints.py", "_Endpoint.ask", "self._drawn += 1", "self._drawn += 2"),
+        _ORDER,
+    ),
+    Equivalent(
+        Change(
+            "guard/checks/endpoints.py", "_Endpoint.__init__", "self._drawn_at_stop = 0", "self._drawn_at_stop = 1"
+        ),
+        _ORDER,
+    ),
+    Equivalent(
+        Change(
+            "guard/checks/endpoints.py",
+            "_Endpoint.take",
+            "number, drawn = self._outstanding.pop(check_in.challenge, (0, -math.inf))",
+            "number, drawn = self._outstanding.pop(check_in.challenge, (1, -math.inf))",
+        ),
+        "a challenge that was never drawn is not alive, and its number is not looked at",
+    ),
+    Equivalent(
+        Change("guard/take_over.py", "TakeOver.__init__", "self._released = False", "self._released = None"),
+        _TRUTH,
     ),
 )

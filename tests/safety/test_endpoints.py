@@ -116,6 +116,37 @@ def test_the_bound_of_the_silence(silence, missed):
     assert bool(bench.watch.report(begin + silence).silent) is missed
 
 
+def test_a_silence_of_just_the_bound_is_not_yet_one(monkeypatch):
+    """In steps whose float sum is the very bound."""
+    monkeypatch.setattr("dbp_policy.guard.thresholds.ENDPOINT_TIMEOUT", 0.005)
+    bench = Bench()
+    bench.now = 0.0
+    bench.say()
+    bench.say()
+    assert [bool(bench.watch.report(now).silent) for now in (0.0, 0.001, 0.005, 0.0051)] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("age, counts", [(0.3, True), (0.3001, False)])
+def test_how_late_an_answer_to_a_challenge_may_come(age, counts):
+    bench = Bench()
+    bench.now = 0.0
+    bench.say()
+    bench.now = age
+    bench.say()
+    assert (bench.watch.report(bench.now) == EndpointReport()) == counts
+
+
+@pytest.mark.parametrize("later, counts", [(31, True), (32, False)])
+def test_how_many_challenges_may_be_on_their_way(later, counts):
+    bench = Bench()
+    bench.say()
+    first = bench.challenge["gate"]
+    for _ in range(later):
+        bench.hear(encode_check_in(CheckIn("gate", RUN, bytes(8), bench.now), KEY))
+    bench.say(challenge=first)
+    assert (bench.step() == EndpointReport()) == counts
+
+
 def test_it_is_heard_again_as_soon_as_it_answers_rightly():
     bench = Bench()
     bench.greet()

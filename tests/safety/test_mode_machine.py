@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -124,3 +125,22 @@ def test_no_sequence_of_faults_ends_a_latch_or_starts_a_motion():
         for severity in (first, second, Severity.NONE):
             m.update(conditions(severity, motion_done=True))
         assert (m.mode, m.latched, m.in_control) == (Mode.DAMPING, True, False)
+
+
+@pytest.mark.parametrize(
+    "mode, latched, request_, changes, reason",
+    [
+        (Mode.DAMPING, False, Request.RESET, {}, "reset refused: nothing is latched"),
+        (Mode.SETTLING, True, Request.RESET, {}, "reset refused: still settling"),
+        (Mode.DAMPING, True, Request.RESET, {"at_rest": False}, "reset refused: the robot is still moving"),
+        (Mode.DAMPING, True, Request.STAND_UP, {}, "stand_up refused: latched, reset first"),
+        (Mode.DAMPING, False, Request.STAND_UP, {"at_rest": False}, "stand_up refused: the robot is still moving"),
+        (Mode.STANDING_UP, False, Request.START, {}, "start refused in mode standing_up"),
+        (Mode.STANDING, False, Request.START, {"target_fresh": False}, "start refused: no fresh policy target"),
+        (Mode.STANDING, False, Request.START, {"no_start": ("a", "b")}, "start refused: a, b present"),
+        (Mode.STANDING, False, Request.SIT_DOWN, {"severity": Severity.SETTLE, "faults": ("a", "b")},
+         "sit_down refused: a, b present"),
+    ],
+)  # fmt: skip
+def test_what_the_operator_is_told(mode, latched, request_, changes, reason):
+    assert machine(mode, latched).request(request_, replace(conditions(), **changes)) == reason

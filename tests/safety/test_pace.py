@@ -17,6 +17,10 @@ def test_a_lowstate_is_waited_for_a_little_longer_than_its_period_and_not_answer
     assert pace.earliest() == pytest.approx(10.0 + 1 * MS)
 
 
+def test_the_first_tick_keeps_its_distance_too():
+    assert Pace(2 * MS, now=10.0).earliest() == pytest.approx(10.0 + 1 * MS)
+
+
 def test_without_lowstates_the_period_is_the_guards_own():
     pace = Pace(2 * MS, now=10.0)
     pace.ticked(heard=True, now=10.0)

@@ -48,6 +48,14 @@ def test_it_follows_the_guard_that_beats():
     assert watch.standby.needed
 
 
+def test_a_silence_of_just_the_bound_is_not_yet_one():
+    """15 ms, in steps whose float sum is the very bound."""
+    standby = Standby()
+    standby.step([beat()], None, 0.0)
+    assert not any(standby.step([], None, now) for now in (0.003, 0.007, 0.011, 0.015))
+    assert standby.step([], None, 0.0151)
+
+
 def test_a_dead_guard_is_replaced_at_once(watch):
     assert watch.step(ended=GUARD)
 

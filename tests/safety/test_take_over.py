@@ -23,11 +23,14 @@ class Switcher:
     def __init__(self, mode: str | None) -> None:
         self.mode = mode
         self.released_lying: list[bool] = []
+        self.asked_at: list[float] = []
 
     def step_check(self, now: float) -> str | None:
+        self.asked_at.append(now)
         return self.mode
 
     def step_release(self, now: float, lying: bool) -> bool:
+        self.asked_at.append(now)
         if self.mode and lying:
             self.released_lying.append(lying)
             self.mode = ""
@@ -60,6 +63,31 @@ def test_one_that_does_not_is_waited_for(state):
     assert not any(bench.run(30.0, state=state)) and not bench.switcher.released_lying
     bench.run(LYING_TIME)
     assert bench.step()
+
+
+@pytest.mark.parametrize("speed, still", [(0.5, False), (-0.5, False), (0.4999, True)])
+def test_slower_than_half_a_radian_per_second_is_still(speed, still):
+    bench = Bench()
+    dq = np.where(np.arange(12) == 3, speed, 0.0)
+    assert any(bench.run(2.0, state=RobotState(q_sdk=go2.CROUCH_Q, dq_sdk=dq))) == still
+
+
+@pytest.mark.parametrize("release", [True, False])
+def test_the_motion_service_is_asked_in_the_guards_time(release):
+    bench = Bench(mode=None, release=release)
+    bench.run(3 * LOOK)
+    assert bench.switcher.asked_at == [50.0 + LOOK, 50.0 + 2 * LOOK, 50.0 + 3 * LOOK]
+
+
+def test_what_is_awaited_with_a_robot_and_a_motion_service():
+    bench = Bench(mode=None)
+    assert bench.decision.awaited == ""
+    bench.step(state=STANDING)
+    assert bench.decision.awaited == "the motion_switcher service", "no sport mode is known of that it could wait for"
+    bench = Bench(mode="ai")
+    bench.switcher.step_release = lambda now, lying: False
+    bench.run(2.0)
+    assert bench.decision.awaited == "the motion_switcher service", "it lies; the service does not let go"
 
 
 def test_the_second_begins_anew_with_every_movement():
@@ -101,8 +129,9 @@ def test_another_writer_has_twelve_seconds_to_leave():
     assert bench.decision.awaited == "another writer of rt/lowcmd to leave"
     assert bench.step(), "it has left"
     bench = Bench(mode="")
-    with pytest.raises(DbpError, match="expected to be the only writer of rt/lowcmd, found another"):
-        bench.run(RIVAL_TIMEOUT + 0.1, rivals=1)
+    bench.run(RIVAL_TIMEOUT + LOOK, rivals=1)  # 12 s after the first look, to the bit
+    with pytest.raises(DbpError, match="^expected to be the only writer of rt/lowcmd, found another: end that first$"):
+        bench.step(rivals=1)
 
 
 def test_a_released_robot_may_stand_up_by_other_means_while_a_writer_leaves():
