@@ -36,6 +36,8 @@ _LOOK = 0.02
 """How often the guard looks around before it has control [s]."""
 _TELL = 3.0
 """How long it waits before it says what for [s]."""
+_LINE_START = "\r\033[K" if sys.stdout.isatty() else ""
+"""At a terminal the teleop's line is there already."""
 _SIT_DOWN_TIMEOUT = 3.0
 _SHUTDOWN_DAMPING = 1.0
 """How long damping is streamed before the process ends [s]; a fold from standing takes less."""
@@ -202,7 +204,7 @@ class GuardProcess:
         """In a dry run commands are shown, and whoever else commands the motors may."""
         line = self._rehearsal.line(output, now())
         if line:
-            print(f"guard: {line}", flush=True)
+            print(f"{_LINE_START}guard: {line}", flush=True)
 
     def _hear(self, requests_of_its_own: tuple[OperatorRequest, ...]) -> tuple[GuardInput, list]:
         """What came in, and the address of whoever asked each request (None: it has none)."""
