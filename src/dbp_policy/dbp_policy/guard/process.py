@@ -191,6 +191,7 @@ class GuardProcess:
         return bool(heard.states)
 
     def _command(self, output: GuardOutput) -> None:
+        """Sends the command of this step, then looks at who else does."""
         if output.command is not None:
             payload = wire.encode_lowcmd(output.command)
             self._robot.commands.write(payload)
@@ -204,7 +205,7 @@ class GuardProcess:
         """In a dry run commands are shown, and whoever else commands the motors may."""
         line = self._rehearsal.line(output, now())
         if line:
-            print(f"{_LINE_START}guard: {line}", flush=True)
+            say(f"{_LINE_START}guard: {line}")
 
     def _hear(self, requests_of_its_own: tuple[OperatorRequest, ...]) -> tuple[GuardInput, list]:
         """What came in, and the address of whoever asked each request (None: it has none)."""
