@@ -12,7 +12,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +143,7 @@ def test_cyclonedds_11(folder):
 
 
 class HandMovedRobot:
-    """Sends lowstates of a robot in its sling whose joints a hand moves; `order` and `sign` as its firmware has them."""
+    """Sends lowstates of a robot in its sling whose joints a hand moves; in this `order`, with these signs."""
 
     def __init__(self, domain: int, order: np.ndarray, sign: np.ndarray) -> None:
         self.q = np.tile([0.0, 0.9, -1.8], 4)
@@ -171,8 +170,8 @@ class HandMovedRobot:
             self._service.poll()
             tick += 4
             q = (self._sign * self.q)[self._order] + 1e-4 * np.sin(tick)
-            acc = np.array([0.0, 0.0, go2.GRAVITY])
-            state = replace(RobotState(), tick_ms=tick, q_sdk=q, acc_body=acc, gyro_body=np.full(3, 1e-4 * np.cos(tick)))
+            acc, gyro = np.array([0.0, 0.0, go2.GRAVITY]), np.full(3, 1e-4 * np.cos(tick))
+            state = RobotState(tick_ms=tick, q_sdk=q, acc_body=acc, gyro_body=gyro)
             self._states.write(wire.encode_lowstate(state))
 
 

@@ -57,7 +57,8 @@ class Cable:
             undo.callback(self.remove)
             for end in self.ends:
                 ip("netns", "add", end)
-            ip("link", "add", self.robot, "netns", self.robot, "type", "veth", "peer", self.computer, "netns", self.computer)
+            near, far = (("name", end, "netns", end) for end in self.ends)
+            ip("link", "add", *near, "type", "veth", "peer", *far)
             for number, end in enumerate(self.ends):
                 ip("-n", end, "address", "add", f"10.77.0.{1 + number}/24", "dev", end)
                 for interface in ("lo", end):
@@ -123,7 +124,8 @@ class RealRun:
             arguments = ("--network-interface", cable.computer, "--test-domain", DOMAIN, *self.options)
             environment = {**os.environ, "DBP_RUNTIME_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
             streams = dict(stdin=end, stdout=end, stderr=end, env=environment, start_new_session=True)
-            self.real = self._undo.enter_context(cable.process(cable.computer, *executable("real"), *arguments, **streams))
+            real = cable.process(cable.computer, *executable("real"), *arguments, **streams)
+            self.real = self._undo.enter_context(real)
             os.close(end)
             self._undo = self._undo.pop_all()
         return self
@@ -186,7 +188,7 @@ def test_a_dry_run_shows_commands_and_sends_none(namespaces):
         run.watch(1.0)
         assert run.leave() == 130
         heard = run.heard()
-        assert heard == {"commands": 0, "writers": 0, "sport_mode": "normal"}, "no command, and no writer to send any by"
+        assert heard == {"commands": 0, "writers": 0, "sport_mode": "normal"}, "nothing, and nothing to send any by"
         heights = run.heights(begin)
         assert len(heights) > 100 and np.ptp(heights) < 0.005, "the robot lies where it lay"
 
