@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dbp_policy import go2
-from dbp_policy.estimation.contact import ContactDetector, ContactParameters, vertical_foot_force
+from dbp_policy.estimation import legs
+from dbp_policy.estimation.contact import ContactDetector, ContactParameters
 from dbp_policy.estimation.odometry import Odometry, OdometryParameters
 from dbp_policy.estimation.velocity_filter import FilterParameters, VelocityFilter, skew
-from dbp_policy.kinematics import foot_kinematics
 from dbp_policy.rotations import rotation_matrix
 from dbp_policy.types import RobotState
 
@@ -103,17 +103,19 @@ class Estimator:
 
     Args:
         parameters: Settings, by default those tuned on the MuJoCo Go2.
+        contact: The detector of contacts, to try another one.
     """
 
-    def __init__(self, parameters: EstimatorParameters | None = None) -> None:
+    def __init__(self, parameters: EstimatorParameters | None = None, contact: ContactDetector | None = None) -> None:
         self._p = parameters or EstimatorParameters()
+        self._contact = contact or ContactDetector(self._p.contact)
         self._model_cov = np.diag(np.square(self._p.model_sigma))
         self.reset()
 
     def reset(self) -> None:
         """Forgets everything: velocity, bias, position, contact and what was learned of the foot sensors."""
         self._clock = TickClock(self._p.restart_after)
-        self._contact = ContactDetector(self._p.contact)
+        self._contact.reset()
         self._filter = VelocityFilter(self._p.filter)
         self._odometry = Odometry(self._p.odometry)
         self._stance_time = np.zeros(4)
@@ -175,34 +177,33 @@ class Estimator:
         )
 
     def _correct(self, state: RobotState, up: np.ndarray, turn: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
-        """Leg odometry: the contact point c of a standing foot, on its rubber sphere, is at rest:
+        """Leg odometry: the calf's point c of a standing foot that touches the ground is at rest,
 
-            0 = v + w x c + J dq - r (w_calf x up)     with c = p - r up and w_calf the calf's rate relative to the base
+            0 = v + w x c + c'    with c' its velocity relative to the base
 
         and the filter's velocity is that of the IMU at m:  u = v + w x m. Returns the base's height over each contact
         point and the weight of each foot.
+
+        Along z a foot has its full weight from the first moment on: it sinks as it lands and rises again as the load
+        goes, so that its mean velocity is zero over a whole stance, but not over one without its beginning.
         """
-        q, dq = state.q_sdk, state.dq_sdk
-        feet, jacobians = foot_kinematics(q)
-        contact_points = feet - go2.FOOT_RADIUS * up
-        force = vertical_foot_force(jacobians, state.tau_sdk, up)
-        probability = self._contact.update(force, state.foot_force, dt)
+        leg = legs.measure(state.q_sdk, state.dq_sdk, state.tau_sdk, up)
+        probability = self._contact.update(leg.vertical_forces, state.foot_force, dt)
         stance = self._stance = self._contact.stance
         self._stance_time = (self._stance_time + dt) * stance
-        weights = stance * probability * np.minimum(1.0, self._stance_time / self._p.settle_time)
+        trust = stance * probability
+        settled = trust * np.minimum(1.0, self._stance_time / self._p.settle_time)
 
-        loaded = bool(weights.any())
+        loaded = bool(stance.any())
         if loaded:
-            legs = dq.reshape(4, 3)
-            swing = (jacobians @ legs[..., None])[..., 0] + go2.FOOT_RADIUS * _calf_rates(q, legs) @ -skew(up)
-            measured = (contact_points - go2.IMU_POSITION) @ turn - swing
-            self._filter.update(measured, weights)
+            measured = (leg.contact_points - go2.IMU_POSITION) @ turn - leg.velocities
+            self._filter.update(measured, np.stack((settled, settled, trust), axis=1))
             self._known = True
         self._still_time = self._still_time + dt if not loaded and _is_still(state) else 0.0
         if self._still_time > self._p.at_rest_after:
-            self._filter.update(np.zeros((1, 3)), np.ones(1), self._p.at_rest_sigma)
+            self._filter.update(np.zeros((1, 3)), np.ones((1, 3)), self._p.at_rest_sigma)
             self._known = True
-        return -contact_points @ up, weights
+        return -leg.contact_points @ up, settled
 
     def _summarise(
         self,
@@ -225,22 +226,12 @@ class Estimator:
             position_cov=self._odometry.covariance.copy(),
             quat_wxyz=state.quat_wxyz,
             gyro_body=state.gyro_body,
-            acc_bias_body=self._filter.bias,
+            acc_bias_body=self._filter.bias.copy(),
             contact=self._stance,
             contact_probability=self._contact.probability,
             stamp=state.stamp,
             valid=self._known,
         )
-
-
-def _calf_rates(q_sdk: np.ndarray, dq_legs: np.ndarray) -> np.ndarray:
-    """Angular velocity of each calf relative to the base, shape (4, 3) [rad/s]: the hip turns about x, thigh and calf
-    about the y axis that the hip has turned."""
-    hip = q_sdk[0::3]
-    bend = dq_legs[:, 1] + dq_legs[:, 2]
-    rates = np.empty((4, 3))
-    rates[:, 0], rates[:, 1], rates[:, 2] = dq_legs[:, 0], bend * np.cos(hip), bend * np.sin(hip)
-    return rates
 
 
 def _usable(state: RobotState) -> bool:
