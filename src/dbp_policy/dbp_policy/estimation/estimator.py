@@ -20,6 +20,7 @@ from dbp_policy.rotations import rotation_matrix
 from dbp_policy.types import RobotState
 
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
+_MEAN_DISTANCE = 2.0  # of chi² with two degrees of freedom, x and y
 _TICK_WRAP = 2**32  # tick is an unsigned 32-bit counter of milliseconds
 
 
@@ -36,9 +37,11 @@ class EstimatorParameters:
     """So many lowstates in a row with a tick from the past are a robot that has restarted, fewer are stragglers."""
     settle_time: float = 0.04
     """How long a foot that has just touched down is not fully trusted [s]: the leg still swings and the foot slips."""
-    model_sigma: tuple[float, float, float] = (0.02, 0.02, 0.04)
-    """Velocity error that more samples do not average out, of encoder offsets, sinking and rolling feet, per body axis
-    [m/s]; it is part of the covariance reported, not of the filter's."""
+    model_sigma: tuple[float, float, float] = (0.005, 0.005, 0.005)
+    """Velocity error that more samples do not average out, of encoder offsets and rolling feet, per body axis [m/s]; it is part of the covariance reported, not of the filter's."""
+    slip_time: float = 0.5
+    """Time over which the feet's disagreement with the filter is averaged [s]; while it is more than noise explains,
+    many feet slip, and the covariance reported grows in proportion."""
     at_rest_sigma: float = 0.1
     """Velocity error of a robot that lies still, no foot loaded [m/s]."""
     at_rest_after: float = 0.25
@@ -121,6 +124,7 @@ class Estimator:
         self._stance_time = np.zeros(4)
         self._stance = np.zeros(4, dtype=bool)
         self._still_time = 0.0
+        self._disagreement = 0.0
         self._restart()
         self._estimate = Estimate(
             velocity_body=np.zeros(3),
@@ -185,7 +189,8 @@ class Estimator:
         point and the weight of each foot.
 
         Along z a foot has its full weight from the first moment on: it sinks as it lands and rises again as the load
-        goes, so that its mean velocity is zero over a whole stance, but not over one without its beginning.
+        goes, so that its mean velocity is zero over a whole stance, but not over one without its beginning. Torque
+        alone does not tell that moment, and a foot without a sensor has to settle first along z, too.
         """
         leg = legs.measure(state.q_sdk, state.dq_sdk, state.tau_sdk, up)
         probability = self._contact.update(leg.vertical_forces, state.foot_force, dt)
@@ -197,13 +202,21 @@ class Estimator:
         loaded = bool(stance.any())
         if loaded:
             measured = (leg.contact_points - go2.IMU_POSITION) @ turn - leg.velocities
-            self._filter.update(measured, np.stack((settled, settled, trust), axis=1))
+            vertical = np.where(self._contact.sensors_believed, trust, settled)
+            self._note_disagreement(self._filter.update(measured, settled, vertical), settled, dt)
             self._known = True
         self._still_time = self._still_time + dt if not loaded and _is_still(state) else 0.0
         if self._still_time > self._p.at_rest_after:
-            self._filter.update(np.zeros((1, 3)), np.ones((1, 3)), self._p.at_rest_sigma)
+            self._filter.update(np.zeros((1, 3)), np.ones(1), np.ones(1), (self._p.at_rest_sigma,) * 3)
             self._known = True
         return -leg.contact_points @ up, settled
+
+    def _note_disagreement(self, distances: np.ndarray, weights: np.ndarray, dt: float) -> None:
+        """Averages the squared distances of trusted feet from the filter's velocity, by what noise explains of them."""
+        trusted = [d for d, weight in zip(distances.tolist(), weights.tolist(), strict=True) if weight > 0.5]
+        if trusted:
+            excess = sum(trusted) / (len(trusted) * _MEAN_DISTANCE) - self._disagreement
+            self._disagreement += min(1.0, dt / self._p.slip_time) * excess
 
     def _summarise(
         self,
@@ -215,7 +228,7 @@ class Estimator:
         dt: float,
     ) -> Estimate:
         velocity = self._filter.velocity - turn @ go2.IMU_POSITION
-        velocity_cov = self._filter.covariance[:3, :3] + self._model_cov
+        velocity_cov = max(1.0, self._disagreement) * self._filter.covariance[:3, :3] + self._model_cov
         if self._known:
             self._odometry.advance(to_odom @ velocity, to_odom @ velocity_cov @ to_odom.T, dt)
         self._odometry.correct_height(heights, weights, dt)
