@@ -296,7 +296,7 @@ def test_skew_is_the_cross_product():
 
 def test_filter_update_is_the_textbook_kalman_gain_on_each_axis():
     f = VelocityFilter(FilterParameters(velocity_sigma=1.0, foot_sigma=(0.5, 0.5, 1.0)))
-    # P = 1. x, y: R = 0.25 / 2 feet = 0.125, K = 1 / 1.125, mean of the two = 0.3, posterior variance P R / (P + R) = 1/9.
+    # P = 1. x, y: R = 0.25 / 2 feet = 0.125, K = 1 / 1.125, mean of the two = 0.3, posterior variance P R / (P + R).
     # z: R = 1 / (1 + 0.5), K = 0.6, weighted mean = (0.6 + 0.5 * 0.3) / 1.5 = 0.5, posterior variance 0.4.
     f.update(np.array([[0.2, 0.0, 0.6], [0.4, 0.0, 0.3]]), np.ones(2), np.array([1.0, 0.5]))
     assert f.velocity == pytest.approx([0.3 / 1.125, 0.0, 0.6 * 0.5])

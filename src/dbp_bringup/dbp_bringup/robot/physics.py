@@ -306,6 +306,10 @@ class Go2Physics:
         """Kicks the base: adds to its velocity, in world axes, shape (3,) [m/s]."""
         self.data.qvel[:3] += dv_xyz
 
+    def set_friction(self, friction: float) -> None:
+        """Changes the ground from now on; no part of a saved state."""
+        robot_model.set_friction(self.model, friction)
+
     def heat(self, celsius: float) -> None:
         """Sets the temperature of all motors [°C]."""
         self._temperature = np.full(12, float(celsius))

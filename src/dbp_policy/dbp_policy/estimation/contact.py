@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+
 @dataclass(frozen=True)
 class ContactParameters:
     """What counts as standing on a foot. The forces are shares of a Go2's weight, about 37 N a foot at rest."""
@@ -66,7 +67,8 @@ class ContactDetector:
         """One step.
 
         Args:
-            vertical_force: Of the ground on each foot by the torques, `legs.measure`, shape (4,) [N]; a foot whose value is not finite has no say.
+            vertical_force: Of the ground on each foot by the torques, `legs.measure`, shape (4,) [N]; a foot whose
+                value is not finite has no say.
             foot_force: Sensor counts, shape (4,); likewise.
             dt: Time since the last step [s].
 

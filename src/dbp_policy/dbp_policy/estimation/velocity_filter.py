@@ -29,7 +29,8 @@ class FilterParameters:
     z a foot and its ground give way at touchdown and rise again later, by centimetres in all."""
     gate: float = 5.99
     """Squared Mahalanobis distance in x and y, 95 % of chi² with 2 degrees of freedom, beyond which a measurement's
-    variance is inflated, by the square of the excess: a foot that swings is soon out of the game. Not in z: a foot sinks in fast and rises slowly, and a gate that drops the one keeps the other's bias."""
+    variance is inflated, by the square of the excess: a foot that swings is soon out of the game. Not in z: a foot
+    sinks in fast and rises slowly, and a gate would drop the one and believe the other."""
 
 
 def skew(v: np.ndarray) -> np.ndarray:
