@@ -9,7 +9,7 @@ import pytest
 
 from dbp_policy import go2
 from dbp_policy.estimation.estimator import Estimate, Estimator, TickClock
-from dbp_policy.estimation.odometry import Odometry
+from dbp_policy.estimation.odometry import Odometry, OdometryParameters
 from dbp_policy.estimation.velocity_filter import FilterParameters, VelocityFilter, skew
 from dbp_policy.kinematics import foot_jacobians, foot_positions
 from dbp_policy.types import RobotState
@@ -378,3 +378,58 @@ def test_odometry_covariance_grows_only():
     assert odometry.position == pytest.approx([0.5, 0.0, 0.0])
     # 1 s: 2 * 0.5 s * 1e-4 for the noise and 2 * 10 s * (0.02 * 0.5)² for the drift
     assert last == pytest.approx(1e-4 + 2e-3)
+
+
+def test_odometry_covariance_is_in_odom_axes_and_height_is_drawn_to_the_feet():
+    p = OdometryParameters(correlation_time=0.5, drift=0.0, height_time=0.1, height_sigma=0.02)
+    odometry = Odometry(p)
+    cov = np.array([[4.0, 1.0, 0.0], [1.0, 2.0, 0.0], [0.0, 0.0, 3.0]]) * 1e-4
+    odometry.advance(np.array([0.0, 0.0, 1.0]), cov, 0.01)
+    assert odometry.covariance == pytest.approx(0.01 * cov)  # 2 * 0.01 s * 0.5 s
+    heights, weights = np.array([0.3, 0.4, 0.0, 0.0]), np.array([1.0, 0.5, 0.0, 0.0])
+    odometry.correct_height(heights, weights, 0.01)  # the first time all the way: (0.3 + 0.2) / 1.5
+    assert odometry.position[2] == pytest.approx(1.0 / 3.0)
+    odometry.correct_height(heights + 0.1, weights, 0.01)  # a tenth of the way
+    assert odometry.position[2] == pytest.approx(1.0 / 3.0 + 0.01)
+    assert odometry.covariance[2, 2] == pytest.approx(0.02**2)
+    odometry.correct_height(np.zeros(4), np.zeros(4), 0.01)
+    assert odometry.position[2] == pytest.approx(1.0 / 3.0 + 0.01), "no foot, no say"
+
+
+def test_yaw_is_less_and_less_sure():
+    first, last = run(Estimator(), 1), run(Estimator(), 501)
+    # 500 steps of 2 ms: 1 s of a random walk of 0.003 rad/√s
+    assert last.attitude_variance[2] - first.attitude_variance[2] == pytest.approx(9e-6)
+    assert last.attitude_variance[:2] == pytest.approx(first.attitude_variance[:2])
+
+
+def test_feet_that_all_slip_make_the_velocity_less_sure():
+    rng = np.random.default_rng(0)
+    firm, slippery = Estimator(), Estimator()
+    for i in range(500):
+        sure = firm.update(standing(2 * i))
+        # All four slip back and forth at 0.8 m/s, 50 ms each way; the body stays where it is.
+        dq = standing(velocity=np.array([0.8 * (-1.0) ** (i // 25), 0.0, 0.0])).dq_sdk
+        unsure = slippery.update(replace(standing(2 * i), dq_sdk=dq + 0.1 * rng.standard_normal(12)))
+    assert np.trace(unsure.velocity_cov) > 3.0 * np.trace(sure.velocity_cov)
+
+
+def sinking(estimator: Estimator, foot_force: np.ndarray) -> float:
+    """Mean vertical velocity of a base that keeps its height over feet in a trot that sink in within 20 ms of their
+    touchdown, at 0.5 m/s, and rise again in the 100 ms left of the stance, at 0.1 m/s."""
+    total = 0.0
+    for i in range(6000):
+        phase = i % 60
+        pair = np.array([True, False, False, True]) ^ (i // 60 % 2 == 1)
+        dq = standing(velocity=np.array([0.0, 0.0, 0.5 if phase < 10 else -0.1])).dq_sdk
+        state = replace(standing(2 * i, loaded=tuple(pair)), dq_sdk=dq, foot_force=foot_force * pair)
+        total += float(estimator.update(state).velocity_body[2]) * (i >= 3000)
+    return total / 3000.0
+
+
+def test_a_foot_that_sinks_in_and_rises_again_is_no_velocity_of_the_base():
+    assert sinking(Estimator(), np.full(4, 60.0)) == pytest.approx(0.0, abs=0.01)
+
+
+def test_without_sensors_the_beginning_of_a_stance_counts_less():
+    assert sinking(Estimator(), np.zeros(4)) < -0.02  # it settles first, and then feet only rise

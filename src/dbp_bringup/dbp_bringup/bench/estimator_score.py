@@ -81,7 +81,7 @@ def nees(track: Track, velocity_body: np.ndarray) -> np.ndarray:
 
 def nees_band(runs: int) -> tuple[float, float]:
     """Where the mean NEES of so many independent runs lies 95 % of the time if the covariance is right: chi² with three
-    degrees of freedom a run, by Wilson and Hilferty's approximation (within 1 % from two runs on)."""
+    degrees of freedom a run, by Wilson and Hilferty's approximation (within 0.03 from two runs on)."""
     degrees = 3.0 * runs
     spread = 2.0 / (9.0 * degrees)
     low, high = (degrees * max(0.0, 1.0 - spread + z * math.sqrt(spread)) ** 3 for z in (-1.96, 1.96))
