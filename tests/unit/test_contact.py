@@ -5,43 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dbp_policy import go2
-from dbp_policy.estimation.contact import ContactDetector, vertical_foot_force
-from dbp_policy.kinematics import foot_jacobians
+from dbp_policy.estimation.contact import ContactDetector
 
-UP = np.array([0.0, 0.0, 1.0])
 SWING, STANCE = np.full(4, 2.0), np.full(4, 60.0)
 DT = 0.002
-
-
-def test_force_of_a_leg_pushed_straight_up_by_hand():
-    # Hip 0, thigh b, calf -2b: the foot is right under the thigh joint but for its 2 mm offset; an upward force F on it
-    # has the lever x about the thigh, and x_knee about the calf; tau = -J^T f.
-    q = np.tile([0.0, 0.8, -1.6], 4)
-    knee = -go2.THIGH_LENGTH * np.sin(0.8)
-    foot = knee - go2.CALF_LENGTH * np.sin(-0.8) + go2.FOOT_OFFSET_X * np.cos(-0.8)
-    force = np.array([10.0, 20.0, 30.0, 40.0])
-    # a force (0, 0, F) at (x, y, z) has the moment y F about x and -x F about y
-    hip_tau = -go2.HIP_OFFSET_Y * force
-    tau = np.stack([hip_tau, foot * force, (foot - knee) * force], axis=-1).ravel()
-    assert vertical_foot_force(foot_jacobians(q), tau, UP) == pytest.approx(force, rel=0.02)
-
-
-def test_force_is_recovered_from_any_pose_and_tilt():
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        q = go2.STAND_Q + rng.uniform(-0.3, 0.3, 12)
-        up = np.array([0.2, -0.1, 1.0]) * rng.uniform(0.5, 1.0, 3)
-        up /= np.linalg.norm(up)
-        force = rng.uniform(-80.0, 80.0, (4, 3))
-        tau = -np.einsum("fij,fi->fj", foot_jacobians(q), force).ravel()
-        assert vertical_foot_force(foot_jacobians(q), tau, up) == pytest.approx(force @ up, abs=4.0)
-
-
-def test_force_stays_finite_with_a_leg_stretched_out_singular():
-    q = np.zeros(12)  # straight legs, beyond the calf's range
-    force = vertical_foot_force(foot_jacobians(q), np.full(12, 5.0), UP)
-    assert np.isfinite(force).all()
 
 
 def trot(detector: ContactDetector, sensor, steps: int = 1000) -> None:

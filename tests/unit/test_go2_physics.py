@@ -293,6 +293,62 @@ def test_the_imu_never_repeats_itself_and_one_instant_always_reads_the_same():
     assert np.std(readings, axis=0)[:3].max() < 2.0 * GYRO_FLOOR
 
 
+def attitude_errors(seed: int, seconds: float = 1.0) -> np.ndarray:
+    """Rotation vectors from the true to the sensed attitude at 100 Hz, shape (n, 3) [rad]."""
+    physics = Go2Physics(PhysicsOptions(start="home", attitude_noise_deg=0.5, seed=seed))
+    command(physics)
+    errors = []
+    for _ in range(round(100 * seconds)):
+        physics.step_ms(10)
+        (w, *truth), sensed = physics.truth().quat_wxyz, physics.sense().quat_wxyz
+        vector = w * sensed[1:] - sensed[0] * np.array(truth) - np.cross(truth, sensed[1:])
+        errors.append(2.0 * vector * np.sign(w * sensed[0]))
+    return np.array(errors)
+
+
+def test_the_attitudes_error_is_of_the_size_asked_for_and_wanders_slowly():
+    errors = np.array([attitude_errors(seed) for seed in range(12)])
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(np.deg2rad(0.5), rel=0.25)
+    assert np.sqrt(np.mean(np.diff(errors, axis=1) ** 2)) < 0.1 * np.deg2rad(0.5)
+    assert np.sqrt(np.mean((errors[:, -1] - errors[:, 0]) ** 2)) > 0.3 * np.deg2rad(0.5)
+
+
+def test_the_attitudes_noise_leaves_all_other_noise_as_it_was():
+    def sensed(degrees: float):
+        physics = Go2Physics(PhysicsOptions(start="home", noise=1.0, attitude_noise_deg=degrees))
+        physics.step_ms(2)
+        return physics.sense()
+
+    plain, noisy = sensed(0.0), sensed(0.5)
+    np.testing.assert_array_equal(plain.gyro_body, noisy.gyro_body)
+    np.testing.assert_array_equal(plain.dq, noisy.dq)
+    assert (plain.quat_wxyz != noisy.quat_wxyz).any()
+    assert np.linalg.norm(noisy.quat_wxyz) == pytest.approx(1.0)
+
+
+def test_a_saved_robot_has_the_same_attitude_noise_again():
+    physics = Go2Physics(PhysicsOptions(start="home", attitude_noise_deg=0.5))
+    saved = physics.save()
+    first = (physics.step_ms(50), physics.sense().quat_wxyz)[1]
+    physics.restore(saved)
+    physics.step_ms(50)
+    np.testing.assert_array_equal(first, physics.sense().quat_wxyz)
+
+
+def test_the_ground_can_turn_slippery_under_a_robot():
+    travelled = []
+    for friction in (0.8, 0.1):
+        physics = standing()
+        physics.set_friction(friction)
+        start = physics.truth().position[0]
+        physics.push(np.array([0.8, 0.0, 0.0]))
+        physics.step_ms(1000)
+        travelled.append(physics.truth().position[0] - start)
+    assert travelled[1] > travelled[0] + 0.05
+    with pytest.raises(DbpError, match="friction: expected"):
+        physics.set_friction(0.0)
+
+
 def test_reset_switches_off_and_on():
     physics = standing()
     physics.reset()
@@ -313,6 +369,7 @@ def test_reset_switches_off_and_on():
         {"silence_after": 0.0},
         {"command_delay_ms": -1},
         {"noise": np.nan},
+        {"attitude_noise_deg": -0.1},
     ],
 )
 def test_options_that_make_no_sense_are_refused_in_words(bad):

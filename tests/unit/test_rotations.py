@@ -60,3 +60,10 @@ def test_gravity_over_a_batch():
     quats = np.random.default_rng(0).standard_normal((3, 5, 4))
     quats /= np.linalg.norm(quats, axis=-1, keepdims=True)
     np.testing.assert_array_equal(rotations.gravity_body(quats)[1, 2], rotations.gravity_body(quats[1, 2]))
+
+
+@given(quaternions, st.lists(st.floats(-0.02, 0.02), min_size=3, max_size=3).map(np.array))
+def test_a_small_turn_in_body_axes(quat, angle):
+    expected = scipy_of(quat) * Rotation.from_rotvec(angle)
+    turned = rotations.rotation_matrix(rotations.turned(quat, angle))
+    np.testing.assert_allclose(turned, expected.as_matrix(), atol=1e-5)

@@ -15,6 +15,9 @@ from dbp_policy.types import GuardStatus, RobotState
 
 BASE_FRAME, ODOM_FRAME, IMU_FRAME = "base_link", "odom", "imu_link"
 
+_GYRO_VARIANCE = np.full(3, 0.02**2)
+"""Of the IMU's angular velocity about each axis, assumed [rad²/s²]; zero would tell a fusing node that it is exact."""
+
 JOY_ENABLE_BUTTON = 4
 """Held to drive: the left shoulder button in the order of ros2/teleop_twist_joy's Xbox mapping."""
 JOY_AXES = {"vx": 1, "vy": 0, "wz": 3}
@@ -50,8 +53,8 @@ def odometry(estimate: Estimate, stamp) -> Odometry:
     message.pose.pose.orientation = _quaternion(estimate.quat_wxyz)
     _set_xyz(message.twist.twist.linear, estimate.velocity_body)
     _set_xyz(message.twist.twist.angular, estimate.gyro_body)
-    message.twist.covariance = _covariance(estimate.velocity_cov)
-    message.pose.covariance = _covariance(estimate.position_cov)
+    message.twist.covariance = _covariance(estimate.velocity_cov, _GYRO_VARIANCE)
+    message.pose.covariance = _covariance(estimate.position_cov, estimate.attitude_variance)
     return message
 
 
@@ -90,8 +93,8 @@ def _set_xyz(vector, values: np.ndarray) -> None:
     vector.x, vector.y, vector.z = values.tolist()
 
 
-def _covariance(linear: np.ndarray) -> np.ndarray:
-    """6 x 6 row-major covariance from the linear 3 x 3 block; the angular part is the IMU's and left at zero."""
-    full = np.zeros((6, 6))
+def _covariance(linear: np.ndarray, angular_variances: np.ndarray) -> np.ndarray:
+    """6 x 6 row-major covariance from the linear 3 x 3 block and the variances about x, y and z."""
+    full = np.diag(np.concatenate([np.zeros(3), angular_variances]))
     full[:3, :3] = linear
     return full.ravel()

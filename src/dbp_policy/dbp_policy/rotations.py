@@ -60,3 +60,13 @@ def rpy(quat_wxyz: np.ndarray) -> np.ndarray:
             yaw(quat_wxyz),
         ]
     )
+
+
+def turned(quat_wxyz: np.ndarray, angle_body: np.ndarray) -> np.ndarray:
+    """The attitude after a small further turn by the rotation vector `angle_body`, shape (3,) [rad], in body axes."""
+    w, x, y, z = quat_wxyz.tolist()
+    a, b, c = (0.5 * angle_body).tolist()
+    quat = np.array(
+        [w - x * a - y * b - z * c, x + w * a + y * c - z * b, y + w * b + z * a - x * c, z + w * c + x * b - y * a]
+    )
+    return quat / np.sqrt(quat @ quat)

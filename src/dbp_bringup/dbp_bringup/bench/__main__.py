@@ -10,6 +10,7 @@ from dbp_policy.errors import DbpError, run_main
 BENCHES = {
     "codec": "decode a LowState and encode a LowCmd, beside the SDK's own codec",
     "control": "lowstate to lowcmd beside a loop on the SDK, load of the processes, stages of a policy tick",
+    "estimator": "the state estimator against the truth of simulated walks: velocity, drift, consistency, time",
     "soak": "the simulated stack walks for an hour: memory, faults, overruns; exit code 1 if it fails",
 }
 

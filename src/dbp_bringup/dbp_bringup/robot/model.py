@@ -26,8 +26,6 @@ def load(
     Raises:
         DbpError: A number is out of range, or go2.xml was not found.
     """
-    if not 0.0 < friction <= 10.0:
-        raise DbpError(f"friction: expected a number in (0, 10], got {friction}")
     if not 0.0 <= payload_kg <= 50.0:
         raise DbpError(f"payload: expected 0 to 50 kg, got {payload_kg}")
     spec = mujoco.MjSpec.from_file(str(models_dir() / "go2.xml"))
@@ -47,5 +45,16 @@ def load(
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 100.0
     model = spec.compile()
-    model.geom_friction[model.geom_contype != 0, 0] = friction
+    set_friction(model, friction)
     return model
+
+
+def set_friction(model: mujoco.MjModel, friction: float) -> None:
+    """Changes the sliding friction of everything that touches.
+
+    Raises:
+        DbpError: The number is out of range.
+    """
+    if not 0.0 < friction <= 10.0:
+        raise DbpError(f"friction: expected a number in (0, 10], got {friction}")
+    model.geom_friction[model.geom_contype != 0, 0] = friction

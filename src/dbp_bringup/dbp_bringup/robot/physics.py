@@ -36,6 +36,10 @@ GYRO_FLOOR, ACC_FLOOR = 0.001, 0.01
 does for broken [rad/s], [m/s²]."""
 
 
+ATTITUDE_TIME = 5.0
+"""How long the error of the attitude keeps its direction, invented: an IMU's own filter errs slowly [s]."""
+
+
 @dataclass(frozen=True)
 class PhysicsOptions:
     """What differs between one run of the robot and the next."""
@@ -56,6 +60,8 @@ class PhysicsOptions:
     """Age of the command at which `on_silence` applies [s]."""
     noise: float = 0.0
     """Scale of the sensor noise: 0 none but the IMU's floor, 1 as the constants of this file say."""
+    attitude_noise_deg: float = 0.0
+    """Standard deviation of the attitude's error about each body axis [deg]; it wanders within `ATTITUDE_TIME`."""
     seed: int = 0
     """Seed of the sensor noise."""
 
@@ -70,6 +76,8 @@ class PhysicsOptions:
             raise DbpError(f"silence_after: expected more than 0 s, got {self.silence_after}")
         if not 0.0 <= self.noise <= 100.0:
             raise DbpError(f"noise: expected 0 to 100, got {self.noise}")
+        if not 0.0 <= self.attitude_noise_deg <= 10.0:
+            raise DbpError(f"attitude_noise_deg: expected 0 to 10, got {self.attitude_noise_deg}")
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,8 @@ class PhysicsState:
 
 _CHANGING = (
     "_rng",
+    "_attitude_rng",
+    "_attitude_error",
     "_noise",
     "_noise_ms",
     "_encoder_bias",
@@ -172,6 +182,7 @@ class Go2Physics:
             raise DbpError(f"go2.xml: expected a timestep of {TIMESTEP} s, got {self.model.opt.timestep}")
         # A diverging simulation must not jump back to the start unseen.
         self.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
+        self._attitude_sigma = np.deg2rad(self.options.attitude_noise_deg)
         self._base = self.model.body("base").id
         self._keyframe = self.model.key(self.options.start).id
         self._lying_q = self.model.key("lying").qpos[7:].copy()
@@ -201,6 +212,8 @@ class Go2Physics:
         mujoco.mj_resetDataKeyframe(self.model, self.data, self._keyframe)
         self._rng = np.random.default_rng(self.options.seed)
         self._encoder_bias = self.options.noise * self._rng.uniform(-ENCODER_BIAS, ENCODER_BIAS, 12)
+        self._attitude_rng = np.random.default_rng((self.options.seed, 1))  # its own, so that it changes no other
+        self._attitude_error = self._attitude_sigma * self._attitude_rng.standard_normal(3)
         self._noise, self._noise_ms = np.zeros(18), -1
         self._now_ms = 0
         self._temperature = np.full(12, AMBIENT_C)
@@ -293,6 +306,10 @@ class Go2Physics:
         """Kicks the base: adds to its velocity, in world axes, shape (3,) [m/s]."""
         self.data.qvel[:3] += dv_xyz
 
+    def set_friction(self, friction: float) -> None:
+        """Changes the ground from now on; no part of a saved state."""
+        robot_model.set_friction(self.model, friction)
+
     def heat(self, celsius: float) -> None:
         """Sets the temperature of all motors [°C]."""
         self._temperature = np.full(12, float(celsius))
@@ -301,8 +318,8 @@ class Go2Physics:
         """Reads the sensors as they were at the start of the last millisecond (at once after a reset)."""
         values = self._sensor_data.copy()
         q, dq, gyro, acc = values[self._q_at], values[self._dq_at], values[self._gyro_at], values[self._acc_at]
-        self._add_noise(q, dq, gyro, acc)
         quat = values[self._quat_at]
+        self._add_noise(q, dq, gyro, acc, quat)
         charge = max(0.0, 1.0 - self._sensed_ms * TIMESTEP / BATTERY_RUNTIME)
         return Sensed(
             tick_ms=self._sensed_ms,
@@ -321,9 +338,10 @@ class Go2Physics:
             battery_a=BATTERY_A,
         )
 
-    def _add_noise(self, q: np.ndarray, dq: np.ndarray, gyro: np.ndarray, acc: np.ndarray) -> None:
+    def _add_noise(self, q: np.ndarray, dq: np.ndarray, gyro: np.ndarray, acc: np.ndarray, quat: np.ndarray) -> None:
         """Drawn once per instant, so that one instant always reads the same."""
         if self._noise_ms != self._sensed_ms:
+            self._wander_attitude((self._sensed_ms - max(0, self._noise_ms)) * TIMESTEP)
             self._noise, self._noise_ms = self._rng.standard_normal(18), self._sensed_ms
         scale = self.options.noise
         gyro += max(GYRO_FLOOR, scale * GYRO_NOISE) * self._noise[:3]
@@ -331,6 +349,15 @@ class Go2Physics:
         if scale > 0.0:
             q += self._encoder_bias
             dq += scale * DQ_NOISE * self._noise[6:]
+        if self.options.attitude_noise_deg > 0.0:
+            quat[:] = rotations.turned(quat, self._attitude_error)
+
+    def _wander_attitude(self, seconds: float) -> None:
+        """First-order Gauss-Markov process."""
+        if self._attitude_sigma > 0.0:
+            kept = np.exp(-seconds / ATTITUDE_TIME)
+            fresh = self._attitude_sigma * np.sqrt(1.0 - kept**2) * self._attitude_rng.standard_normal(3)
+            self._attitude_error = kept * self._attitude_error + fresh
 
     def trunk_force(self) -> float:
         """Force of the ground on trunk and head together, along the contacts' normals [N]."""

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_DAMPING = 1e-4 * np.eye(3)
-"""(10 mm)² of damping: half a percent of force in any walking pose, and no blow-up with a leg stretched out."""
-
 
 @dataclass(frozen=True)
 class ContactParameters:
@@ -35,21 +32,6 @@ class ContactParameters:
     """Most that one kind of evidence may say, in log-odds, so that neither silences the other."""
     hysteresis: float = 0.7
     """Log-odds beyond zero needed to change the verdict."""
-
-
-def vertical_foot_force(jacobians: np.ndarray, tau_sdk: np.ndarray, up_body: np.ndarray) -> np.ndarray:
-    """Upward force of the ground on each foot if the legs had no mass, shape (4,) [N].
-
-    A massless leg is in balance: tau + J^T f = 0, hence f·up = -tau·(J^-1 up); the inverse is damped.
-
-    Args:
-        jacobians: Of the feet by their own legs' joints, `kinematics.foot_jacobians`, shape (4, 3, 3) [m/rad].
-        tau_sdk: Joint torques, shape (12,) [N·m].
-        up_body: Unit vector against gravity in the body frame, shape (3,).
-    """
-    transposed = jacobians.transpose(0, 2, 1)
-    lever = np.linalg.solve(transposed @ jacobians + _DAMPING, (transposed @ up_body)[..., None])[..., 0]
-    return -(tau_sdk.reshape(4, 3) * lever).sum(axis=1)
 
 
 class ContactDetector:
@@ -85,7 +67,8 @@ class ContactDetector:
         """One step.
 
         Args:
-            vertical_force: From `vertical_foot_force`, shape (4,) [N]; a foot whose value is not finite has no say.
+            vertical_force: Of the ground on each foot by the torques, `legs.measure`, shape (4,) [N]; a foot whose
+                value is not finite has no say.
             foot_force: Sensor counts, shape (4,); likewise.
             dt: Time since the last step [s].
 

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dbp_policy import go2
-from dbp_policy.estimation.contact import ContactDetector, ContactParameters, vertical_foot_force
+from dbp_policy.estimation import legs
+from dbp_policy.estimation.contact import ContactDetector, ContactParameters
 from dbp_policy.estimation.odometry import Odometry, OdometryParameters
 from dbp_policy.estimation.velocity_filter import FilterParameters, VelocityFilter, skew
-from dbp_policy.kinematics import foot_kinematics
 from dbp_policy.rotations import rotation_matrix
 from dbp_policy.types import RobotState
 
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
+_MEAN_DISTANCE = 2.0  # of chi² with two degrees of freedom, x and y
 _TICK_WRAP = 2**32  # tick is an unsigned 32-bit counter of milliseconds
 
 
@@ -36,9 +37,17 @@ class EstimatorParameters:
     """So many lowstates in a row with a tick from the past are a robot that has restarted, fewer are stragglers."""
     settle_time: float = 0.04
     """How long a foot that has just touched down is not fully trusted [s]: the leg still swings and the foot slips."""
-    model_sigma: tuple[float, float, float] = (0.02, 0.02, 0.04)
-    """Velocity error that more samples do not average out, of encoder offsets, sinking and rolling feet, per body axis
-    [m/s]; it is part of the covariance reported, not of the filter's."""
+    model_sigma: tuple[float, float, float] = (0.005, 0.005, 0.005)
+    """Velocity error that more samples do not average out, of encoder offsets and rolling feet, per body axis [m/s]; it
+    is part of the covariance reported, not of the filter's."""
+    tilt_sigma: float = 0.01
+    """Error of the IMU's roll and pitch [rad]."""
+    yaw_walk: float = 0.003
+    """Random walk of the IMU's yaw [rad/√s]; 2.2 m off after a 120 m loop of a Go2 (CAPO, arXiv 2602.17393) is 0.03 rad
+    or so after two minutes."""
+    slip_time: float = 0.5
+    """Time over which the feet's disagreement with the filter is averaged [s]; while it is more than noise explains,
+    many feet slip, and the covariance reported grows in proportion."""
     at_rest_sigma: float = 0.1
     """Velocity error of a robot that lies still, no foot loaded [m/s]."""
     at_rest_after: float = 0.25
@@ -61,6 +70,8 @@ class Estimate:
     """Its covariance in odom axes, shape (3, 3) [m²]."""
     quat_wxyz: np.ndarray
     """Attitude as the IMU gives it, body to odom."""
+    attitude_variance: np.ndarray
+    """Of its roll, pitch and yaw, shape (3,) [rad²]; that of yaw grows from the start on."""
     gyro_body: np.ndarray
     """Angular velocity as the IMU gives it, shape (3,) [rad/s]."""
     acc_bias_body: np.ndarray
@@ -103,22 +114,26 @@ class Estimator:
 
     Args:
         parameters: Settings, by default those tuned on the MuJoCo Go2.
+        contact: The detector of contacts, to try another one.
     """
 
-    def __init__(self, parameters: EstimatorParameters | None = None) -> None:
+    def __init__(self, parameters: EstimatorParameters | None = None, contact: ContactDetector | None = None) -> None:
         self._p = parameters or EstimatorParameters()
+        self._contact = contact or ContactDetector(self._p.contact)
         self._model_cov = np.diag(np.square(self._p.model_sigma))
         self.reset()
 
     def reset(self) -> None:
         """Forgets everything: velocity, bias, position, contact and what was learned of the foot sensors."""
         self._clock = TickClock(self._p.restart_after)
-        self._contact = ContactDetector(self._p.contact)
+        self._contact.reset()
         self._filter = VelocityFilter(self._p.filter)
         self._odometry = Odometry(self._p.odometry)
         self._stance_time = np.zeros(4)
         self._stance = np.zeros(4, dtype=bool)
         self._still_time = 0.0
+        self._disagreement = 0.0
+        self._attitude_variance = np.array([self._p.tilt_sigma**2] * 2 + [0.0])
         self._restart()
         self._estimate = Estimate(
             velocity_body=np.zeros(3),
@@ -126,6 +141,7 @@ class Estimator:
             position_odom=np.zeros(3),
             position_cov=np.zeros((3, 3)),
             quat_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
+            attitude_variance=self._attitude_variance.copy(),
             gyro_body=np.zeros(3),
             acc_bias_body=np.zeros(3),
             contact=self._stance,
@@ -175,34 +191,42 @@ class Estimator:
         )
 
     def _correct(self, state: RobotState, up: np.ndarray, turn: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
-        """Leg odometry: the contact point c of a standing foot, on its rubber sphere, is at rest:
+        """Leg odometry: the calf's point c of a standing foot that touches the ground is at rest,
 
-            0 = v + w x c + J dq - r (w_calf x up)     with c = p - r up and w_calf the calf's rate relative to the base
+            0 = v + w x c + c'    with c' its velocity relative to the base
 
         and the filter's velocity is that of the IMU at m:  u = v + w x m. Returns the base's height over each contact
         point and the weight of each foot.
+
+        Along z a foot has its full weight from the first moment on: it sinks as it lands and rises again as the load
+        goes, so that its mean velocity is zero over a whole stance, but not over one without its beginning. Torque
+        alone does not tell that moment, and a foot without a sensor has to settle first along z, too.
         """
-        q, dq = state.q_sdk, state.dq_sdk
-        feet, jacobians = foot_kinematics(q)
-        contact_points = feet - go2.FOOT_RADIUS * up
-        force = vertical_foot_force(jacobians, state.tau_sdk, up)
-        probability = self._contact.update(force, state.foot_force, dt)
+        leg = legs.measure(state.q_sdk, state.dq_sdk, state.tau_sdk, up)
+        probability = self._contact.update(leg.vertical_forces, state.foot_force, dt)
         stance = self._stance = self._contact.stance
         self._stance_time = (self._stance_time + dt) * stance
-        weights = stance * probability * np.minimum(1.0, self._stance_time / self._p.settle_time)
+        trust = stance * probability
+        settled = trust * np.minimum(1.0, self._stance_time / self._p.settle_time)
 
-        loaded = bool(weights.any())
+        loaded = bool(stance.any())
         if loaded:
-            legs = dq.reshape(4, 3)
-            swing = (jacobians @ legs[..., None])[..., 0] + go2.FOOT_RADIUS * _calf_rates(q, legs) @ -skew(up)
-            measured = (contact_points - go2.IMU_POSITION) @ turn - swing
-            self._filter.update(measured, weights)
+            measured = (leg.contact_points - go2.IMU_POSITION) @ turn - leg.velocities
+            vertical = np.where(self._contact.sensors_believed, trust, settled)
+            self._note_disagreement(self._filter.update(measured, settled, vertical), settled, dt)
             self._known = True
         self._still_time = self._still_time + dt if not loaded and _is_still(state) else 0.0
         if self._still_time > self._p.at_rest_after:
-            self._filter.update(np.zeros((1, 3)), np.ones(1), self._p.at_rest_sigma)
+            self._filter.update(np.zeros((1, 3)), np.ones(1), np.ones(1), (self._p.at_rest_sigma,) * 3)
             self._known = True
-        return -contact_points @ up, weights
+        return -leg.contact_points @ up, settled
+
+    def _note_disagreement(self, distances: np.ndarray, weights: np.ndarray, dt: float) -> None:
+        """Averages the squared distances of trusted feet from the filter's velocity, by what noise explains of them."""
+        trusted = [d for d, weight in zip(distances.tolist(), weights.tolist(), strict=True) if weight > 0.5]
+        if trusted:
+            excess = sum(trusted) / (len(trusted) * _MEAN_DISTANCE) - self._disagreement
+            self._disagreement += min(1.0, dt / self._p.slip_time) * excess
 
     def _summarise(
         self,
@@ -213,8 +237,9 @@ class Estimator:
         weights: np.ndarray,
         dt: float,
     ) -> Estimate:
+        self._attitude_variance[2] += self._p.yaw_walk**2 * dt
         velocity = self._filter.velocity - turn @ go2.IMU_POSITION
-        velocity_cov = self._filter.covariance[:3, :3] + self._model_cov
+        velocity_cov = max(1.0, self._disagreement) * self._filter.covariance[:3, :3] + self._model_cov
         if self._known:
             self._odometry.advance(to_odom @ velocity, to_odom @ velocity_cov @ to_odom.T, dt)
         self._odometry.correct_height(heights, weights, dt)
@@ -224,23 +249,14 @@ class Estimator:
             position_odom=self._odometry.position.copy(),
             position_cov=self._odometry.covariance.copy(),
             quat_wxyz=state.quat_wxyz,
+            attitude_variance=self._attitude_variance.copy(),
             gyro_body=state.gyro_body,
-            acc_bias_body=self._filter.bias,
+            acc_bias_body=self._filter.bias.copy(),
             contact=self._stance,
             contact_probability=self._contact.probability,
             stamp=state.stamp,
             valid=self._known,
         )
-
-
-def _calf_rates(q_sdk: np.ndarray, dq_legs: np.ndarray) -> np.ndarray:
-    """Angular velocity of each calf relative to the base, shape (4, 3) [rad/s]: the hip turns about x, thigh and calf
-    about the y axis that the hip has turned."""
-    hip = q_sdk[0::3]
-    bend = dq_legs[:, 1] + dq_legs[:, 2]
-    rates = np.empty((4, 3))
-    rates[:, 0], rates[:, 1], rates[:, 2] = dq_legs[:, 0], bend * np.cos(hip), bend * np.sin(hip)
-    return rates
 
 
 def _usable(state: RobotState) -> bool:
