@@ -19,6 +19,7 @@ setup(
             "recorder = dbp_bringup.recorder:main",
             "sim = dbp_bringup.sim:main",
             "real = dbp_bringup.real:main",
+            "doctor = dbp_bringup.doctor.__main__:main",
             "teleop = dbp_bringup.teleop:main",
             "validate = dbp_bringup.validate:main",
             "faults = dbp_bringup.faults.__main__:main",

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from dbp_policy.unitree import interfaces, sdk
-from dbp_policy.unitree.network import Interface, NetworkError, check_robot_network, check_simulation_network
+from dbp_policy.unitree.network import (
+    Interface,
+    NetworkError,
+    check_real_network,
+    check_robot_network,
+    check_simulation_network,
+)
 
 MACHINE = (
     Interface("lo", ("127.0.0.1/8",), is_loopback=True),
@@ -15,7 +21,8 @@ MACHINE = (
     Interface("private", ("10.1.2.3/24",)),
     Interface("public", ("8.8.8.8/24",)),
     Interface("mixed", ("10.1.2.3/24", "8.8.8.8/24")),
-    Interface("down", ()),
+    Interface("bare", ()),
+    Interface("unplugged", ("192.168.123.98/24",), is_up=False),
 )
 GOOD_DDS = "0.10.2"
 
@@ -74,6 +81,36 @@ class TestRobot:
         robot("lo", domain=1)
 
 
+class TestReal:
+    """What `dbp real` asks beyond that."""
+
+    @staticmethod
+    def real(name: str, domain: int = 0, dds: str = GOOD_DDS) -> None:
+        check_real_network(name, domain, MACHINE, dds_version=dds)
+
+    @pytest.mark.parametrize("name", ["robot", "both", "private", "public"])
+    def test_domain_0_on_any_cable(self, name):
+        self.real(name)
+
+    @pytest.mark.parametrize("domain", [0, 1, 77])
+    def test_never_loopback(self, domain):
+        with pytest.raises(NetworkError, match="got loopback 'lo'"):
+            self.real("lo", domain)
+
+    def test_a_tests_domain_only_on_a_private_interface_off_the_robots_network(self):
+        self.real("private", 77)
+        for name in ("robot", "both", "wide"):
+            with pytest.raises(NetworkError, match="192.168.123.0/24"):
+                self.real(name, 77)
+        for name in ("public", "mixed"):
+            with pytest.raises(NetworkError, match="private"):
+                self.real(name, 77)
+
+    def test_another_dds_is_refused(self):
+        with pytest.raises(NetworkError, match="got 11.0.1: it would crash"):
+            self.real("robot", dds="11.0.1")
+
+
 class TestBoth:
     @pytest.mark.parametrize("version", ["11.0.1", "0.9.0", "0.11.0", "1.0"])
     def test_another_dds_stays_on_loopback_and_says_why(self, version):
@@ -89,7 +126,9 @@ class TestBoth:
         with pytest.raises(NetworkError, match=r"\(lo, robot, both.*got 'eth7'"):
             check("eth7", domain=1)
         with pytest.raises(NetworkError, match="IPv4"):
-            check("down", domain=1)
+            check("bare", domain=1)
+        with pytest.raises(NetworkError, match="is its cable in"):
+            check("unplugged", domain=1)
         for domain in (-1, 233):
             with pytest.raises(NetworkError, match="from 0 to 232"):
                 check("lo", domain=domain)
@@ -97,7 +136,7 @@ class TestBoth:
 
 def test_this_machine_has_a_loopback():
     loopback = [interface for interface in interfaces.list_interfaces() if interface.is_loopback]
-    assert any("127.0.0.1/8" in interface.addresses for interface in loopback)
+    assert any("127.0.0.1/8" in interface.addresses and interface.is_up for interface in loopback)
 
 
 @pytest.mark.parametrize(

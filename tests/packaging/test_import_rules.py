@@ -106,3 +106,8 @@ def test_pure_modules_reach_no_adapter(module: str) -> None:
 @pytest.mark.parametrize("module", [m for m in modules("dbp_policy") if m.startswith("dbp_policy.guard")])
 def test_the_guard_reaches_neither_ros_nor_onnx(module: str) -> None:
     assert foreign(reached(module)) & ({"onnxruntime"} | ROS) == set()
+
+
+@pytest.mark.parametrize("name", ["finding", "environment", "robot", "legs", "guided"])
+def test_the_doctors_checks_are_pure(name: str) -> None:
+    assert foreign(reached(f"dbp_bringup.doctor.{name}")) <= {"fastcrc"}

@@ -31,6 +31,8 @@ def test_no_module_reads_the_time_of_day(file: Path):
     found = reads_of_the_wall_clock(file.read_text())
     if file.name == "policy_node.py":  # publishes messages with stamps
         found = [name for name in found if name != "get_clock"]
+    if file.match("doctor/machine.py"):  # tells the operator of a clock that is wrong
+        found = [name for name in found if name != "time.time"]
     assert not found
 
 

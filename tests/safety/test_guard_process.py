@@ -131,9 +131,11 @@ class Event:
 class Bench:
     """A guard's process, its sockets' other ends, and a plan of what happens after so many ticks."""
 
-    def __init__(self, tmp_path, monkeypatch, standby: bool = True) -> None:
+    def __init__(self, tmp_path, monkeypatch, standby: bool = True, dry_run: bool = False) -> None:
         self.clock = Clock(monkeypatch)
         self.robot = Robot(self.clock)
+        if dry_run:
+            self.robot.commands = None
         self.policy, self.standby, self.tool = (Link(tmp_path, n) for n in (POLICY_SOCKET, STANDBY_SOCKET, None))
         self.folder = tmp_path
         self.beats: list[Beat] = []
@@ -373,6 +375,36 @@ def test_before_it_has_control_it_ends_without_a_word(bench):
     assert not bench.robot.sent
 
 
+# A dry run ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_shows_commands_and_has_nothing_to_send_them_by(tmp_path, monkeypatch, capsys):
+    bench = Bench(tmp_path, monkeypatch, standby=False, dry_run=True)
+    bench.robot.mode, bench.robot.matched = "normal", 3
+    assert bench.process.take_over(release=True), "whoever has the motors keeps them"
+    assert bench.robot.mode == "normal"
+    begin = bench.ticks
+    bench.at(begin + 100, lambda: bench.ask(Request.STAND_UP))
+    bench.at(begin + 120, lambda: bench.told.append(bench.mode))
+    bench.at(begin + 150, bench.stop)
+    bench.process.run()
+    assert Mode.STANDING_UP in bench.told and not bench.robot.sent
+    statuses = [entry[1] for entry in bench.told if isinstance(entry, tuple)]
+    assert statuses and not any("second_writer" in status.faults for status in statuses)
+    said = capsys.readouterr().out
+    assert said.startswith("guard: dry run, standing_up: would send kp ") and "FR " in said
+
+
+def test_the_end_of_a_dry_run_sends_nothing_either(tmp_path, monkeypatch, capsys):
+    bench = Bench(tmp_path, monkeypatch, standby=False, dry_run=True)
+    bench.at(10, lambda: bench.ask(Request.ESTOP))
+    bench.at(20, bench.stop)
+    begin = bench.clock.t
+    bench.process.run()
+    assert not bench.robot.sent and bench.clock.t - begin < 0.1
+    assert capsys.readouterr().out == "guard: dry run, damping [estop]: would send damping, kd 3\n"
+
+
 # Its start ------------------------------------------------------------------------------------------------------------
 
 
@@ -437,6 +469,13 @@ def test_it_starts_says_what_is_not_permitted_and_runs(started, capsys):
 def test_it_does_without_a_standby_and_ends_where_it_may_not_begin(started):
     made = started("--no-standby", "--no-release-sport-mode", taken=False)
     assert made["code"] == 0 and "ran" not in made and made["parts"][2] is None and made["release"] is False
+
+
+def test_a_dry_run_makes_no_writer_and_expects_no_standby(started, capsys):
+    made = started("--dry-run")
+    robot, _, standby, _ = made["parts"]
+    assert made["ran"] and robot.commands is None and robot.lowstates == "reader of rt/lowstate" and standby is None
+    assert "DRY RUN: it has no writer of rt/lowcmd" in capsys.readouterr().out
 
 
 def test_a_network_that_is_not_allowed_is_refused_in_one_line(started, capsys):

@@ -38,10 +38,10 @@ class Switcher:
 
 
 class Bench:
-    def __init__(self, mode: str | None = "normal", release: bool = True) -> None:
+    def __init__(self, mode: str | None = "normal", release: bool = True, look_only: bool = False) -> None:
         self.now = 50.0
         self.switcher = Switcher(mode)
-        self.decision = TakeOver(self.switcher, release, self.now)
+        self.decision = TakeOver(self.switcher, release, self.now, look_only)
 
     def step(self, state: RobotState | None = LYING, rivals: int = 0, bad: int = 0) -> bool:
         self.now += LOOK
@@ -140,3 +140,11 @@ def test_a_released_robot_may_stand_up_by_other_means_while_a_writer_leaves():
     bench.step(rivals=1)
     bench.switcher.mode = None
     assert bench.step()
+
+
+@pytest.mark.parametrize("state", [LYING, STANDING, MOVING], ids=["lying", "standing", "moving"])
+def test_looking_only_it_takes_nothing_and_needs_no_more_than_a_robot(state):
+    bench = Bench(look_only=True)
+    assert not any(bench.run(10.0, state=None)) and bench.decision.awaited.startswith("rt/lowstate (is the robot on")
+    assert all(bench.run(30.0, state=state, rivals=2))
+    assert bench.switcher.mode == "normal" and not bench.switcher.released_lying

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dbp_bringup.faults.fault_list import FAULT_LIST
 from dbp_bringup.faults.processes.campaign import Result
 from dbp_bringup.faults.processes.ear import Heard
-from dbp_bringup.faults.processes.judge import Verdict, WireRecord, gains_changed, judge, spread, stall
-from dbp_bringup.faults.processes.others import stopped_at
+from dbp_bringup.faults.processes.judge import Verdict, WireRecord, gains_changed, judge, spread, stall, undisturbed
+from dbp_bringup.faults.processes.others import OTHERS, stopped_at
 from dbp_bringup.faults.processes.plan import Expected, ProcessFault, disk_full_faults, process_faults
 from dbp_bringup.faults.processes.report import histogram, passed, report
 from dbp_bringup.faults.processes.restarts import MOTION_MAX, Restart
@@ -119,6 +120,20 @@ class TestSettlingAndGoingOn:
         assert judged(GOES_ON, (0.5, 1.2, GUARD, WALK)).unsafe == "the stream has stopped"
 
 
+@pytest.mark.parametrize(
+    "calm, stretches",
+    [
+        (True, [(0.5, 2.0, GUARD, WALK)]),
+        (True, [(0.5, 0.97, GUARD, SETTLE), (0.97, 2.0, GUARD, WALK)]),
+        (False, [(0.5, 0.99, GUARD, WALK), (0.99, 2.0, GUARD, SETTLE)]),
+        (False, [(0.5, 2.0, GUARD, DAMP)]),
+        (False, [(0.5, 0.97, GUARD, WALK)]),
+    ],
+)
+def test_a_robot_that_had_begun_to_stop_is_no_proof(calm, stretches):
+    assert undisturbed(wire(*stretches), INJECTED) == calm
+
+
 class TestControl:
     TICKS = ((0.998, 1.004), (1.006, 1.0061), (1.010, 1.025), (1.5, 1.6))
 
@@ -141,12 +156,12 @@ def result(
 
 
 def reported(results, done=()) -> dict:
-    return report(results, done, 0.0, (), 1.0, "no load")
+    return report(results, done, (), 1.0, "no load")
 
 
 class TestReport:
     def test_good_runs_pass_and_raw_figures_stay(self):
-        data = reported([result(0.016, 0.004)] * 3, [Restart("", 0.003, 1.6, 1.0)])
+        data = reported([result(0.016, 0.004)] * 3, [Restart("", 0.003, 0.003, 1.6, 1.0)])
         assert data["passed"]
         assert data["reaction_ms"]["p99"] == 16.0 and data["excess_ms"]["p99"] == 12.0
         assert data["kinds"][0]["each"][0] == {"reaction_ms": 16.0, "damped_ms": 16.0, "stall_ms": 4.0}
@@ -157,8 +172,9 @@ class TestReport:
             ([result(unsafe="never damped")], ()),
             ([result(0.0201)], ()),
             ([result(0.050, pooled=False, bound=0.032)], ()),
-            ([result()], [Restart("a stiff command after an e-stop", 0.0, 1.6, 1.0)]),
-            ([result()], [Restart("", MOTION_MAX, 1.6, 1.0)]),
+            ([result()], [Restart("a stiff command after an e-stop", 0.0, 0.0, 1.6, 1.0)]),
+            ([result()], [Restart("", MOTION_MAX, MOTION_MAX, 1.6, 1.0)]),
+            ([result()], [Restart("", 0.004, 0.001, 1.6, 1.0)] * 4),
         ],
     )
     def test_what_does_not_pass(self, results, done):
@@ -181,6 +197,13 @@ def test_a_robot_has_stopped_once_its_mean_speed_stays_low():
     heard = Heard([], [], [], [(x, v, 0.0, 0.3) for x, v in zip(t, speed, strict=True)])
     assert 1.5 < stopped_at(heard, 1.0) < 1.9
     assert stopped_at(Heard([], [], [], [(x, 0.5, 0.0, 0.3) for x in t]), 1.0) == np.inf
+
+
+def test_the_fault_list_names_only_what_is_tried():
+    kinds = [*process_faults(), *disk_full_faults(), *(kind for kind, _ in OTHERS)]
+    tried = [*(kind.key for kind in kinds), "restarts"]
+    named = {name for listed in FAULT_LIST for name in listed.processes}
+    assert {name for name in named if not any(key.startswith(name) for key in tried)} == set()
 
 
 def test_the_plan_holds_a_hundred_injections_and_no_kind_twice():

@@ -1,4 +1,4 @@
-"""`./dbp real`: guard and policy node on the network of a real Go2."""
+"""`./dbp real`: the doctor first, then guard and policy node on the network of a real Go2."""
 
 from __future__ import annotations
 
@@ -8,28 +8,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbp_bringup import stack, teleop
+from dbp_bringup.preflight import checked_real_stack
 from dbp_bringup.session import Session
 from dbp_bringup.supervisor import Supervisor
 from dbp_policy.cli import parse
 from dbp_policy.errors import run_main
 from dbp_policy.onnx_policy import load_runner
 
+ARMED = "armed: the first stand_up, or a stop, takes the motors"
+DRY = "DRY RUN: nothing is sent, not even by a stop; --arm sends"
+
 
 @dataclass(frozen=True)
 class Args:
-    """Runs guard and policy node on a real Go2. It moves only on an operator's request, from lying.
+    """Runs guard and policy node on a real Go2, after the doctor has found no fault.
 
-    Read the safety section of README.md first: robot suspended or with 2 m of space, hand on its battery switch.
+    A dry run unless --arm: everything runs, the commands are shown, none is sent. Armed, the robot moves only on an
+    operator's request, from lying. Read docs/real_robot.md first: robot suspended or with 2 m of space, hand on its
+    battery switch.
     """
 
     network_interface: str
     """Network interface that leads to the robot, such as eth0."""
+    arm: bool = False
+    """Take the motors: release the sport mode of a robot that lies, and send commands once you ask it to stand."""
     policy: Path | None = None
     """ONNX policy to run; the walking policy that ships by default."""
     estop_endpoints: str = ""
     """Names of remote e-stop endpoints that have to answer, separated by commas."""
     estop_key: Path | None = None
     """File of the key shared with them."""
+    test_domain: str = ""
+    """For tests: DDS domain of a simulated robot on a private interface, in place of the robot's 0."""
 
 
 def main() -> int:
@@ -40,13 +50,14 @@ def main() -> int:
         if args.policy is not None:
             load_runner(args.policy)  # a file that does not fit is refused before anything starts
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        values = {"network_interface": args.network_interface}
+        values = {"network_interface": args.network_interface, "test_domain": args.test_domain}
+        values["arm"] = str(args.arm).lower()
         values["policy"] = str(args.policy.absolute()) if args.policy else ""
         values |= stack.remote_stop_values(args.estop_endpoints, args.estop_key)
-        with Supervisor(stack.real_stack(values)) as supervisor:
+        with Supervisor(checked_real_stack(values)) as supervisor:
             with Session("cmd_vel_teleop", supervisor.check) as session:
                 session.wait_ready(timeout=3600.0)
-                print("real: ready, the robot is not under control yet")
+                print("real: ready, " + (ARMED if args.arm else DRY))
                 teleop.drive(session, supervisor.check)
         return 0
 

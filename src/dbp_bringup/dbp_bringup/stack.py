@@ -53,6 +53,8 @@ SIM_ARGUMENTS = (
 )
 REAL_ARGUMENTS = (
     Argument("network_interface", "network interface that leads to the robot, such as eth0"),
+    Argument("arm", "true: the guard takes the motors once the operator asks to stand; false: dry run", "false"),
+    Argument("test_domain", "for tests: DDS domain of a simulated robot on a private interface; empty for 0", ""),
     POLICY,
     RUNTIME_DIR,
     *ESTOP_ARGUMENTS,
@@ -80,17 +82,28 @@ def simulated_stack(values: Mapping[str, str]) -> tuple[Process, ...]:
 
 
 def real_stack(values: Mapping[str, str]) -> tuple[Process, ...]:
-    """Guard and policy node on the robot's network; `values` by the names of REAL_ARGUMENTS."""
+    """Guard and policy node on the robot's network; `values` by the names of REAL_ARGUMENTS.
+
+    Unless armed it is a dry run: the guard computes and shows commands, and has no writer to send them by.
+    """
     v = _checked(values, REAL_ARGUMENTS)
-    return _controllers(v, v["network_interface"], str(ROBOT_DOMAIN))
+    return _controllers(v, v["network_interface"], real_domain(v), dry_run=not _truth(v["arm"]))
 
 
-def _controllers(v: Mapping[str, str], interface: str, domain: str) -> tuple[Process, ...]:
+def real_domain(values: Mapping[str, str]) -> str:
+    """The DDS domain of the real stack: the robot's 0, or a test's."""
+    return values.get("test_domain") or str(ROBOT_DOMAIN)
+
+
+def _controllers(v: Mapping[str, str], interface: str, domain: str, dry_run: bool = False) -> tuple[Process, ...]:
     wire = ("--network-interface", interface, "--domain", domain, *_folder(v))
     named = (("policy", v["policy"]), ("runtime_dir", v["runtime_dir"]))
     parameters = tuple((name, value) for name, value in named if value)
+    node = Process("policy_node", "dbp_policy", "policy_node", parameters=parameters, is_node=True)
+    if dry_run:  # a standby has a writer of rt/lowcmd, ready to damp
+        return node, Process("guard", "dbp_policy", "guard", (*wire, "--dry-run", *_remote_stops(v)))
     return (
-        Process("policy_node", "dbp_policy", "policy_node", parameters=parameters, is_node=True),
+        node,
         Process("standby", "dbp_policy", "standby", wire),
         Process("guard", "dbp_policy", "guard", (*wire, *_remote_stops(v))),
     )

@@ -106,7 +106,8 @@ class Supervisor:
     def stop(self, *names: str) -> None:
         """Ends processes, all unless named: the guard first, which damps the robot; kills what does not follow."""
         rest = [name for name in self._running if name not in _STOP_ORDER]
-        if "guard" in self._running and self._running["guard"].poll() is None:
+        guard = self._running.get("guard")
+        if guard is not None and guard.poll() is None and "--dry-run" not in self._commands["guard"]:
             print("stopping: the guard damps the robot first", flush=True)
         for name in names or (*_STOP_ORDER, *rest):
             process = self._running.pop(name, None)

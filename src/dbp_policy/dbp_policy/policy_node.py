@@ -16,6 +16,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
@@ -155,8 +156,9 @@ class PolicyNode(Node):
         self.create_subscription(Joy, "joy", self._on_joy, qos_profile_sensor_data)
         for name, request in SERVICES.items():
             self.create_service(Trigger, name, lambda _, answer, r=request: self._ask(r, answer))
-        self.create_timer(_PUBLISH_PERIOD, self._publish)
-        self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a wall clock set back would silence all topics
+        self.create_timer(_PUBLISH_PERIOD, self._publish, clock=steady)
+        self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose, clock=steady)
 
     def _on_cmd_vel(self, twist: Twist) -> None:
         self._mux.update("autonomy", ros_messages.velocity(twist), now())
@@ -199,10 +201,14 @@ class PolicyNode(Node):
             self._publish_diagnostics(state, status)
 
     def _publish_sensors(self, state: RobotState) -> None:
+        """What somebody listens to: a message costs as much to make where nobody takes it."""
         stamp = self.get_clock().now().to_msg()
-        self._joint_states.publish(ros_messages.joint_state(state, stamp))
-        self._imu.publish(ros_messages.imu(state, stamp))
-        self._odom.publish(ros_messages.odometry(self.control.loop.estimate, stamp))
+        if self._joint_states.get_subscription_count():
+            self._joint_states.publish(ros_messages.joint_state(state, stamp))
+        if self._imu.get_subscription_count():
+            self._imu.publish(ros_messages.imu(state, stamp))
+        if self._odom.get_subscription_count():
+            self._odom.publish(ros_messages.odometry(self.control.loop.estimate, stamp))
 
     def _mode_name(self, status: GuardStatus) -> str:
         """The guard's mode, or that the guard says nothing."""

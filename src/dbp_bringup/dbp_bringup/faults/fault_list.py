@@ -18,7 +18,7 @@ class Listed:
     matrix: tuple[str, ...] = ()
     """Keys of the injections that show it in lockstep (catalogue.py)."""
     processes: tuple[str, ...] = ()
-    """Kinds of the process faults that show it on the real processes."""
+    """What the kinds of the process faults that show it on the real processes begin with (processes/plan.py)."""
     tests: tuple[str, ...] = ()
     """Tests that show it, where it is another layer's."""
 
@@ -81,8 +81,9 @@ FAULT_LIST = (
            "guard stopped for 200 ms"), ("guard stopped", "policy stopped", "standby stopped")),
     Listed("a process stalls for 200 ms, as in a garbage collection", ("guard stopped for 200 ms",),
            ("guard stopped", "policy stopped")),
-    Listed("processor hogs", (), ("load",)),
-    Listed("wall clock jumps", (), ("wall clock",)),
+    Listed("processor hogs", (), ("guard killed", "policy killed", "robot stopped")),
+    Listed("wall clock jumps",
+           tests=("tests/packaging/test_wall_clock.py", "tests/processes/test_policy_node_clock.py")),
     Listed("flood of foreign messages", (), ("flood",)),
     Listed("second writer of rt/lowcmd, before and after standing up",
            ("another writer appears", "a foreign command"), ("second writer", "second writer before")),

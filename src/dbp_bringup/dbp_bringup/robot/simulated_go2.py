@@ -83,6 +83,7 @@ class _Lowstate:
         self._imu = {name: imu[name] for name in ("quaternion", "gyroscope", "accelerometer", "rpy")}
         self._soc, self._current, self._cell_vol = bms["soc"], bms["current"], bms["cell_vol"]
         imu["temperature"] = IMU_TEMPERATURE_C
+        self._record["sn"] = wire.SIMULATION_SN
 
     def payload(self, sensed: Sensed, remote: Remote) -> bytes:
         """All that a Go2 fills of a lowstate, as rt/lowstate payload."""

@@ -19,6 +19,7 @@ from dbp_policy.guard.checks.writers import CommandWatch
 from dbp_policy.guard.endpoint_socket import RemoteStops
 from dbp_policy.guard.guard import Guard, GuardInput, GuardOutput
 from dbp_policy.guard.pace import Pace
+from dbp_policy.guard.rehearsal import Rehearsal
 from dbp_policy.guard.take_over import TakeOver
 from dbp_policy.local_link import Delivery
 from dbp_policy.types import Beat, JointTarget, Mode, OperatorRequest, Request, RobotState, damping_command
@@ -35,6 +36,8 @@ _LOOK = 0.02
 """How often the guard looks around before it has control [s]."""
 _TELL = 3.0
 """How long it waits before it says what for [s]."""
+_LINE_START = "\r\033[K" if sys.stdout.isatty() else ""
+"""At a terminal the teleop's line is there already."""
 _SIT_DOWN_TIMEOUT = 3.0
 _SHUTDOWN_DAMPING = 1.0
 """How long damping is streamed before the process ends [s]; a fold from standing takes less."""
@@ -52,6 +55,8 @@ class Args:
     """Release the robot's own motion service before taking control, once the robot lies still."""
     standby: bool = True
     """Expect a standby beside this guard; without one nobody may stand up."""
+    dry_run: bool = False
+    """Compute and show commands, send none: nothing is taken from the robot, and there is no standby."""
     estop_endpoints: str = ""
     """Names of the remote e-stop endpoints that have to answer, separated by commas."""
     estop_key: Path | None = None
@@ -68,18 +73,19 @@ class Robot:
     Args:
         interface: Network interface.
         domain: DDS domain.
+        dry_run: Make no writer of rt/lowcmd: what is not there cannot send.
 
     Raises:
         DbpError: The network is not allowed.
     """
 
-    def __init__(self, interface: str, domain: int) -> None:
+    def __init__(self, interface: str, domain: int, dry_run: bool = False) -> None:
         found = interfaces.list_interfaces()
         network.check_robot_network(interface, domain, found, dds_version=sdk.dds_version())
         participant = Participant(interface, domain)
         self.lowstates = participant.reader(wire.LOWSTATE_TOPIC)
         self.commands_heard = participant.reader(wire.LOWCMD_TOPIC, depth=64)
-        self.commands = participant.writer(wire.LOWCMD_TOPIC)
+        self.commands = None if dry_run else participant.writer(wire.LOWCMD_TOPIC)
         self.switcher = MotionSwitcherClient(participant)
 
 
@@ -103,6 +109,7 @@ class GuardProcess:
         self._standby_took = standby is None
         self._guard = Guard(_PERIOD)
         self._commands = CommandWatch()
+        self._rehearsal = Rehearsal() if robot.commands is None else None
         self._stopping = threading.Event()
         self._bad_lowstates = 0
         self._policy_gone = False
@@ -123,7 +130,7 @@ class GuardProcess:
             DbpError: See `TakeOver.step`.
         """
         begin, told = now(), ""
-        decision = TakeOver(self._robot.switcher, release, begin)
+        decision = TakeOver(self._robot.switcher, release, begin, look_only=self._rehearsal is not None)
         while not self._stopping.wait(_LOOK):
             self._beat()
             states = self._states()
@@ -170,14 +177,10 @@ class GuardProcess:
         """One step of the guard; whether a lowstate had come."""
         heard, askers = self._hear(requests_of_its_own)
         output = self._guard.step(heard, now())
-        if output.command is not None:
-            payload = wire.encode_lowcmd(output.command)
-            self._robot.commands.write(payload)
-            self._commands.sent(payload)
-        # From here on the motors have their answer; what is looked up now counts in the next step.
-        self._beat()
-        self._rivals_seen = self._rivals(standby=True)
-        self._foreign = self._commands.foreign(self._robot.commands_heard.take())
+        if self._rehearsal is not None:
+            self._rehearse(output)
+        else:
+            self._command(output)
         self._stops.tell(output.status)
         self._tell(output)
         for asker, refusal in zip(askers, output.refusals, strict=True):
@@ -186,6 +189,23 @@ class GuardProcess:
         if "lowstate_restarted" in output.status.faults:
             raise DbpError("the robot has restarted, and its own motion service with it: start this stack anew")
         return bool(heard.states)
+
+    def _command(self, output: GuardOutput) -> None:
+        """Sends the command of this step, then looks at who else does."""
+        if output.command is not None:
+            payload = wire.encode_lowcmd(output.command)
+            self._robot.commands.write(payload)
+            self._commands.sent(payload)
+        # From here on the motors have their answer; what is looked up now counts in the next step.
+        self._beat()
+        self._rivals_seen = self._rivals(standby=True)
+        self._foreign = self._commands.foreign(self._robot.commands_heard.take())
+
+    def _rehearse(self, output: GuardOutput) -> None:
+        """In a dry run commands are shown, and whoever else commands the motors may."""
+        line = self._rehearsal.line(output, now())
+        if line:
+            say(f"{_LINE_START}guard: {line}")
 
     def _hear(self, requests_of_its_own: tuple[OperatorRequest, ...]) -> tuple[GuardInput, list]:
         """What came in, and the address of whoever asked each request (None: it has none)."""
@@ -242,7 +262,7 @@ class GuardProcess:
             self._standby_took = bool(self._standby.send(local_link.encode(beat), local_link.STANDBY_SOCKET))
 
     def _damp(self) -> None:
-        if not self._guard.in_control:
+        if not self._guard.in_control or self._rehearsal is not None:
             return
         payload = wire.encode_lowcmd(damping_command())
         ticker = Ticker(_PERIOD)
@@ -259,11 +279,12 @@ def main() -> int:
     def body() -> int:
         args = parse(Args, "guard")
         stops = RemoteStops(args.estop_endpoints, args.estop_key, args.estop_port)
+        standby = args.standby and not args.dry_run
         limits = [realtime.take_priority(_PRIORITY)]  # DDS's threads inherit it
         process = GuardProcess(
-            Robot(args.network_interface, args.domain),
+            Robot(args.network_interface, args.domain, args.dry_run),
             local_link.Link(args.runtime_dir, local_link.GUARD_SOCKET),
-            local_link.Link(args.runtime_dir, patience=_BEATS_WAITING) if args.standby else None,
+            local_link.Link(args.runtime_dir, patience=_BEATS_WAITING) if standby else None,
             stops,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -271,6 +292,8 @@ def main() -> int:
         if not process.take_over(args.release_sport_mode):
             return 0
         limits.append(realtime.lock_memory())
+        if args.dry_run:
+            limits.append("DRY RUN: it has no writer of rt/lowcmd and sends nothing, no damping either")
         realtime.quiet_collector(collect_garbage=False)
         say("\n".join(["guard: ready", *(f"guard: {limit}" for limit in limits if limit)]))
         process.run()

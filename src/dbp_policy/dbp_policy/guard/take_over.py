@@ -34,11 +34,13 @@ class TakeOver:
         switcher: The robot's motion service.
         release: Whether to release an active sport mode.
         now: Time [s].
+        look_only: Take nothing from anybody: a robot that is there is enough.
     """
 
-    def __init__(self, switcher: MotionSwitcher, release: bool, now: float) -> None:
+    def __init__(self, switcher: MotionSwitcher, release: bool, now: float, look_only: bool = False) -> None:
         self._switcher = switcher
         self._release = release
+        self._look_only = look_only
         self._state: RobotState | None = None
         self._moved = now
         self._released = False
@@ -61,6 +63,9 @@ class TakeOver:
         self._state = state or self._state
         if self._state is None or not _lies_still(self._state):
             self._moved = now
+        if self._look_only:
+            self.awaited = self._waiting_for(bad_lowstates, lying=False)
+            return self._state is not None
         lying = now - self._moved > LYING_TIME
         if self._state is not None and (self._released or self._let_go(lying, now)):
             self._released = True

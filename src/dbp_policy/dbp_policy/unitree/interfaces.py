@@ -9,7 +9,8 @@ import socket
 
 from dbp_policy.unitree.network import Interface, NetworkError
 
-_IFF_LOOPBACK = 0x8
+_IFF_UP, _IFF_LOOPBACK, _IFF_RUNNING, _IFF_MULTICAST = 0x1, 0x8, 0x40, 0x1000
+"""Flags of netdevice(7)."""
 
 
 class _SockaddrIn(ctypes.Structure):
@@ -42,15 +43,14 @@ def list_interfaces() -> tuple[Interface, ...]:
     if libc.getifaddrs(ctypes.byref(head)) != 0:
         raise NetworkError(f"expected the list of network interfaces, got: {os.strerror(ctypes.get_errno())}")
     addresses: dict[str, list[str]] = {}
-    loopback: set[str] = set()
+    flags: dict[str, int] = {}
     try:
         entry = head
         while entry:
             item = entry.contents
             name = item.name.decode()
             found = addresses.setdefault(name, [])
-            if item.flags & _IFF_LOOPBACK:
-                loopback.add(name)
+            flags[name] = item.flags
             if item.address and item.netmask and item.address.contents.family == socket.AF_INET:
                 ip = ipaddress.IPv4Address(bytes(item.address.contents.address))
                 mask = ipaddress.IPv4Address(bytes(item.netmask.contents.address))
@@ -58,4 +58,9 @@ def list_interfaces() -> tuple[Interface, ...]:
             entry = item.next
     finally:
         libc.freeifaddrs(head)
-    return tuple(Interface(name, tuple(found), name in loopback) for name, found in addresses.items())
+    return tuple(_interface(name, tuple(found), flags[name]) for name, found in addresses.items())
+
+
+def _interface(name: str, addresses: tuple[str, ...], flags: int) -> Interface:
+    is_up = flags & _IFF_UP and flags & _IFF_RUNNING
+    return Interface(name, addresses, bool(flags & _IFF_LOOPBACK), bool(is_up), bool(flags & _IFF_MULTICAST))

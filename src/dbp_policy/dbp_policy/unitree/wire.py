@@ -27,6 +27,10 @@ MODE_STOP, MODE_SERVO = 0x00, 0x01
 POS_STOP_F, VEL_STOP_F = 2.146e9, 16000.0
 """q and dq of a motor that is to be left alone (unitree_sdk2_python, unitree_legged_const.py)."""
 
+SIMULATION_SN = tuple(np.frombuffer(b"DBP sim.", _U4).tolist())
+"""`sn` of this project's simulated robot, so that nobody takes it for a real one; what a real one writes there is its
+own serial number."""
+
 _START = [
     ("head", "u1", 2),
     ("level_flag", "u1"),

@@ -7,14 +7,14 @@ import random
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dbp_bringup.faults.processes import disturbers
 from dbp_bringup.faults.processes.child import Child
 from dbp_bringup.faults.processes.ear import Heard, listen
-from dbp_bringup.faults.processes.judge import Verdict, WireRecord, judge, stall
+from dbp_bringup.faults.processes.judge import Verdict, WireRecord, judge, stall, undisturbed
 from dbp_bringup.faults.processes.plan import Expected, ProcessFault
 from dbp_bringup.faults.processes.stack_under_test import StackUnderTest
 from dbp_bringup.faults.processes.time_keeper import keep_time
@@ -80,6 +80,7 @@ class Campaign:
         self.random = random.Random(seed)
         self.stack = StackUnderTest(disk_full)
         self._number_of_hogs = hogs
+        self._hogs: list[Child] = []
         self._undo = contextlib.ExitStack()
         self.ticks: list[tuple[float, float]] = []
         """Of the bare timer, all while something was measured."""
@@ -90,13 +91,14 @@ class Campaign:
 
     def __enter__(self) -> Campaign:
         with self._undo:
-            self._undo.enter_context(self.stack)
+            for _ in range(self._number_of_hogs):
+                self._hogs.append(self._undo.enter_context(Child(disturbers.hog)))
+                self.rest()
             self.ear = self._undo.enter_context(Child(listen, self.stack.domain, self.stack.folder))
             self._time_keeper = self._undo.enter_context(Child(keep_time))
             self._driver = Child(disturbers.drive, WALK)
             self._undo.callback(lambda: self._driver.kill())
-            self._hogs = [self._undo.enter_context(Child(disturbers.hog)) for _ in range(self._number_of_hogs)]
-            self.rest()
+            self._undo.enter_context(self.stack)
             self._undo = self._undo.pop_all()
         return self
 
@@ -110,7 +112,10 @@ class Campaign:
             DbpError: The stack does not get ready.
         """
         for attempts_left in reversed(range(ATTEMPTS)):
-            result, stalled = self._inject(kind)
+            result, stalled, calm = self._inject(kind)
+            if not calm:
+                self.spoiled.append(f"{kind.key}: the robot had begun to stop before the injection")
+                continue
             spoiled = result.verdict.unsafe and kind.expected == Expected.GOES_ON and stalled > SPOILING_STALL
             if not spoiled or not attempts_left:
                 break
@@ -162,18 +167,20 @@ class Campaign:
         ticks = self._time_keeper.ask("give")
         return self.ear.answer(), ticks
 
-    def _inject(self, kind: ProcessFault) -> tuple[Result, float]:
+    def _inject(self, kind: ProcessFault) -> tuple[Result, float, bool]:
+        """The result, the machine's worst stall [s], and whether the robot stood or walked when it was injected."""
         begin = now()
         with self.ready(kind):
             roles = {self.stack.process_id(name): name for name in ("guard", "standby")}
+            acted = now()
             injected, trouble = self._act(kind)
             time.sleep(_AFTER if kind.damped_within < 1.0 else kind.damped_within)
             end = now()
             heard, ticks = self.hear()
         self.ticks += ticks
-        verdict = judge(kind, record(heard), injected, end)
-        if trouble and not verdict.unsafe:
-            verdict = Verdict(trouble)
+        heard_of = record(heard)
+        verdict = judge(kind, heard_of, injected, end)
+        verdict = replace(verdict, unsafe=verdict.unsafe or trouble)
         reacted = injected + verdict.reaction if np.isfinite(verdict.reaction) else end
         result = Result(
             kind.key,
@@ -186,7 +193,7 @@ class Campaign:
             roles.get(verdict.writer, "nobody known" if verdict.writer else ""),
             now() - begin,
         )
-        return result, stall(ticks, injected, end)
+        return result, stall(ticks, injected, end), undisturbed(heard_of, acted)
 
     def _act(self, kind: ProcessFault) -> tuple[float, str]:
         """Does it; when [s], and what was granted or not said that should have been."""
@@ -209,7 +216,7 @@ class Campaign:
         if not status.refusal:
             return f"{name} was granted"
         if kind.says and kind.says not in status.faults:
-            return f"{name} was refused without {kind.says}: {status.refusal}"
+            return f"{name} was refused for {', '.join(status.faults)}, not {kind.says}: {status.refusal}"
         return ""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from dbp_bringup.supervisor import end_with_parent
 from dbp_policy.errors import DbpError
 
-ANSWER_TIMEOUT = 20.0
+ANSWER_TIMEOUT = 60.0
 """What it may take to start, or to hand over a long record on a loaded machine [s]."""
 
 

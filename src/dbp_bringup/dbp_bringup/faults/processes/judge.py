@@ -12,6 +12,8 @@ from dbp_bringup.faults.recorder import damped_from, out_of_bounds
 
 KP, KD = 2, 3
 """Rows of the gains in a command."""
+CALM = 0.02
+"""Before the injection nothing has changed for so long [s]."""
 SILENCE = 0.1
 """A stream that pauses for longer [s], once it goes again, has stopped."""
 
@@ -113,6 +115,13 @@ def gains_changed(wire: WireRecord, injected: float) -> float:
     before = gains[wire.t <= injected]
     changed = (wire.t > injected) & (gains != before[-1:]).any(axis=(1, 2))
     return float(wire.t[changed][0]) if len(before) and changed.any() else np.inf
+
+
+def undisturbed(wire: WireRecord, injected: float) -> bool:
+    """Whether the robot stood or walked up to the injection, with nothing that had begun to stop it."""
+    before = (wire.t <= injected) & (wire.t > injected - CALM)
+    gains = wire.rows[before][:, (KP, KD)]
+    return len(gains) > 0 and bool(wire.stiff[before].all() and (gains == gains[0]).all())
 
 
 def stall(ticks: Sequence[tuple[float, float]], begin: float, end: float) -> float:

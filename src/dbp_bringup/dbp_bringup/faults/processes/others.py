@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import time
 
 import numpy as np
@@ -13,6 +15,8 @@ from dbp_bringup.faults.processes.disturbers import rival
 from dbp_bringup.faults.processes.ear import Heard
 from dbp_bringup.faults.processes.judge import Verdict, judge, stall
 from dbp_bringup.faults.processes.plan import Expected, ProcessFault
+from dbp_bringup.stack import Process
+from dbp_bringup.supervisor import Supervisor
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
 from dbp_policy.types import Mode, Request
@@ -24,6 +28,7 @@ DRIVER_KILLED = ProcessFault(
     "velocity source killed", 4, Mode.POLICY, (), Expected.GOES_ON, bound=1.2, damped_within=np.inf
 )
 """Its time-out is 0.3 s, the command is zero 0.2 s later, and then a robot at 0.5 m/s has to stop."""
+RECORDER_KILLED = ProcessFault("recorder killed", 2, Mode.POLICY, (), Expected.GOES_ON)
 STANDS = 0.15
 """The mean velocity over `_WINDOW` of a robot that walks on the spot stays below [m/s]."""
 _WINDOW = 0.3
@@ -149,18 +154,39 @@ def stopped_at(heard: Heard, since: float) -> float:
     return last
 
 
+def recorder_killed(campaign: Campaign) -> Result:
+    """The program that records the wire is killed beside a walking robot: nobody misses it."""
+    begin = now()
+    folder = campaign.stack.folder
+    arguments = ("--out", str(folder / "run.npz"), "--domain", str(campaign.stack.domain))
+    recorder = Process("recorder", "dbp_bringup", "recorder", (*arguments, "--runtime-dir", str(folder / "recorder")))
+    (folder / "recorder").mkdir(exist_ok=True)
+    with campaign.ready(RECORDER_KILLED), Supervisor([recorder], output=subprocess.DEVNULL) as supervisor:
+        time.sleep(2.0)
+        campaign.hear()
+        time.sleep(0.2)
+        injected = now()
+        os.kill(supervisor.process_id("recorder"), signal.SIGKILL)
+        time.sleep(0.5)
+        end = now()
+        heard, ticks = campaign.hear()
+    campaign.ticks += ticks
+    return _result(RECORDER_KILLED, judge(RECORDER_KILLED, record(heard), injected, end), begin)
+
+
 OTHERS = (
     (SECOND_WRITER, second_writer),
     (SECOND_WRITER_UNARMED, second_writer_unarmed),
     (SECOND_WRITER_FIRST, second_writer_first),
     (DRIVER_KILLED, driver_killed),
+    (RECORDER_KILLED, recorder_killed),
 )
 
 
 def _result(kind: ProcessFault, verdict: Verdict, begin: float, stalled: float = 0.0, by: str = "") -> Result:
     return Result(
         kind.key,
-        kind is DRIVER_KILLED,
+        kind in (DRIVER_KILLED, RECORDER_KILLED),
         verdict,
         kind.bound,
         False,

@@ -67,7 +67,7 @@ def _guard() -> list[ProcessFault]:
     return [
         ProcessFault("guard killed", 20, WALKING, ("guard",), D, pooled=True),
         ProcessFault("guard killed, standing", 8, STANDING, ("guard",), D, pooled=True),
-        ProcessFault("guard killed, flooded", 4, WALKING, ("guard",), D, pooled=True, flooded=True),
+        ProcessFault("flood: guard killed", 4, WALKING, ("guard",), D, pooled=True, flooded=True),
         *(
             ProcessFault(f"guard stopped {_seconds(s)}", n, WALKING, ("guard",), D, stopped=s, pooled=True)
             for s, n in stopped
@@ -86,7 +86,7 @@ def _policy() -> list[ProcessFault]:
     gone = {"pooled": True, "refused": Request.STAND_UP, "says": "policy_gone"}
     return [
         ProcessFault("policy killed", 18, WALKING, node, D, **gone),
-        ProcessFault("policy killed, flooded", 4, WALKING, node, D, flooded=True, **gone),
+        ProcessFault("flood: policy killed", 4, WALKING, node, D, flooded=True, **gone),
         ProcessFault("policy killed, standing", 2, STANDING, node, ON, refused=Request.START),
         ProcessFault("policy stopped 45 ms", 3, WALKING, node, S, 0.045, damped_within=SETTLED, **hung),
         *(
@@ -109,10 +109,10 @@ def _standby() -> list[ProcessFault]:
 
 def _robot() -> list[ProcessFault]:
     return [
-        ProcessFault("robot silent 10 ms", 4, WALKING, ("robot",), ON, 0.01),
-        ProcessFault("robot silent 100 ms", 8, WALKING, ("robot",), D, 0.1, pooled=True),
-        ProcessFault("robot silent 1 s", 4, WALKING, ("robot",), D, 1.0, pooled=True),
-        ProcessFault("robot silent 100 ms, standing", 3, STANDING, ("robot",), D, 0.1, pooled=True),
+        ProcessFault("robot stopped 10 ms", 4, WALKING, ("robot",), ON, 0.01),
+        ProcessFault("robot stopped 100 ms", 8, WALKING, ("robot",), D, 0.1, pooled=True),
+        ProcessFault("robot stopped 1 s", 4, WALKING, ("robot",), D, 1.0, pooled=True),
+        ProcessFault("robot stopped 100 ms, standing", 3, STANDING, ("robot",), D, 0.1, pooled=True),
         ProcessFault("robot killed", 3, WALKING, ("robot",), D, pooled=True),
     ]
 
@@ -127,9 +127,9 @@ def disk_full_faults(scale: float = 1.0) -> list[ProcessFault]:
     """What is tried where nothing that is printed or written finds room."""
     gone = {"pooled": True, "refused": Request.STAND_UP, "says": "policy_gone"}
     kinds = [
-        ProcessFault("guard killed, disk full", 3, WALKING, ("guard",), D, pooled=True),
-        ProcessFault("policy killed, disk full", 3, WALKING, ("policy_node",), D, **gone),
-        ProcessFault("robot silent 100 ms, disk full", 2, WALKING, ("robot",), D, 0.1, pooled=True),
+        ProcessFault("disk full: guard killed", 3, WALKING, ("guard",), D, pooled=True),
+        ProcessFault("disk full: policy killed", 3, WALKING, ("policy_node",), D, **gone),
+        ProcessFault("disk full: robot stopped 100 ms", 2, WALKING, ("robot",), D, 0.1, pooled=True),
     ]
     return [_scaled(kind, scale) for kind in kinds]
 

@@ -16,7 +16,7 @@ from dbp_bringup.faults.processes.campaign import HOGS, Campaign, Result
 from dbp_bringup.faults.processes.others import OTHERS
 from dbp_bringup.faults.processes.plan import disk_full_faults, process_faults
 from dbp_bringup.faults.processes.report import report
-from dbp_bringup.faults.processes.restarts import Restart, restarts, stop
+from dbp_bringup.faults.processes.restarts import Restart, restarts
 
 RESTARTS = 50
 _PRIORITY = 30
@@ -53,7 +53,6 @@ def run(console: Console, scale: float = 1.0) -> dict:
             for work in others:
                 inject("others on the wire", lambda work=work: work(campaign))
             progress.update(bar, description="guard restarts")
-            creep = stop(campaign)
             for restart in restarts(campaign, restarted):
                 done.append(restart)
                 progress.advance(bar)
@@ -62,7 +61,7 @@ def run(console: Console, scale: float = 1.0) -> dict:
                 inject(kind.key, lambda kind=kind: full.run(kind))
     order = [kind.key for kind in (*process_faults(), *(kind for kind, _ in OTHERS), *disk_full_faults())]
     results.sort(key=lambda r: order.index(r.key))
-    return report(results, done, creep, (campaign, full), time.monotonic() - begin, f"{HOGS} busy processes")
+    return report(results, done, (campaign, full), time.monotonic() - begin, f"{HOGS} busy processes")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from dbp_policy.errors import DbpError
 from dbp_policy.operator import ask_guard
 from dbp_policy.types import GuardStatus, Mode, Request
 
-BRING_TIMEOUT = 60.0
+BRING_TIMEOUT = 30.0
 """A robot that is not up by then [s] is started anew, once."""
 _END_TIMEOUT = 10.0
 _LOOK = 0.05
@@ -48,8 +48,8 @@ class StackUnderTest:
         """Processes that ended without having been told to."""
         self.tripped: list[str] = []
         """Faults that latched before anything was injected."""
-        self.started_anew = 0
-        """How often the robot had to be put on its feet by starting all anew."""
+        self.started_anew: list[str] = []
+        """Why all had to be started anew to put the robot on its feet."""
 
     def __enter__(self) -> StackUnderTest:
         for process in self._processes:
@@ -91,8 +91,8 @@ class StackUnderTest:
         begin = now()
         try:
             self._lead(mode, begin + timeout)
-        except DbpError:
-            self.started_anew += 1
+        except DbpError as error:
+            self.started_anew.append(str(error))
             for process in reversed(self._processes):
                 self.end(process.name)
             self._lead(mode, now() + timeout)
@@ -169,7 +169,7 @@ class StackUnderTest:
             except DbpError as error:
                 trouble = str(error)
             if now() > end:
-                raise DbpError(f"expected mode {mode.name} within {BRING_TIMEOUT:g} s: {trouble}")
+                raise DbpError(f"expected mode {mode.name.lower()} within {BRING_TIMEOUT:g} s: {trouble}")
             time.sleep(_LOOK)
 
     def _start(self, name: str) -> None:

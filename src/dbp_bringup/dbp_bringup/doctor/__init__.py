@@ -1,0 +1,1 @@
+"""Checks of computer, network and robot before anything commands a motor."""
