@@ -37,7 +37,7 @@ class Witness:
         self._status = GuardStatus()
         self._command: MotorCommand | None = None
         self._state: RobotState | None = None
-        self._reset_at = -np.inf
+        self._reset_at = self._latched_at = -np.inf
         self._now = self.rig.now
         self._deaf = 0
         """Steps without a new lowstate, of those in which time went on."""
@@ -63,9 +63,9 @@ class Witness:
         fresh = {r for r in requests if r == Request.ESTOP or 0.0 <= request_age <= FRESH and stamp > self._reset_at}
         presses = requests.count(Request.ESTOP) + self._pressed_anew(heard)
         self._check_control(output, fresh, presses)
-        self._check_latch(output, fresh)
+        self._check_latch(output, fresh, stamp)
         self._check_mode(output, fresh)
-        self._check_stop(output, fresh, presses)
+        self._check_stop(output, presses)
         self._check_faults(output)
         self._check_around(output, heard, elapsed)
         if output.command is not None:
@@ -96,10 +96,12 @@ class Witness:
         if status.in_control and not self._status.in_control:
             assert Request.STAND_UP in fresh or presses, "control was taken though nobody asked"
 
-    def _check_latch(self, output: GuardOutput, fresh: set[Request]) -> None:
+    def _check_latch(self, output: GuardOutput, fresh: set[Request], stamp: float) -> None:
         status = output.status
+        if status.latched and not self._status.latched:
+            self._latched_at = self.rig.now
         if self._status.latched and not status.latched:
-            assert Request.RESET in fresh, "a latch ended without a reset"
+            assert Request.RESET in fresh and stamp > self._latched_at, "a latch ended without a reset after it"
             assert is_damping(output) or output.command is None, "a reset moved something"
             self._reset_at = self.rig.now
         assert not status.latched or status.faults, "a latch has a cause"
@@ -118,11 +120,11 @@ class Witness:
         if now == Mode.DAMPING:
             assert output.command is None or is_damping(output)
 
-    def _check_stop(self, output: GuardOutput, fresh: set[Request], presses: int) -> None:
+    def _check_stop(self, output: GuardOutput, presses: int) -> None:
         if not presses:
             return
         status = output.status
-        assert status.latched or Request.RESET in fresh, "a stop latches"
+        assert status.latched, "a stop latches"
         assert status.mode in (Mode.DAMPING, Mode.SETTLING), "a stop is obeyed in its own step"
         on_the_way_down = self._status.mode in (Mode.DAMPING, Mode.SETTLING, Mode.SITTING_DOWN)
         assert is_damping(output) or presses == 1 and not on_the_way_down, "pressed again, or on its way down"

@@ -143,7 +143,7 @@ def test_the_stop_wins_over_what_is_asked_in_the_same_step(rig):
     rig.to(Mode.STANDING)
     output = rig.step(Request.SIT_DOWN, Request.STAND_UP, Request.ESTOP, Request.RESET)
     assert output.status.mode == Mode.SETTLING and output.refusals[2] == ""
-    assert all("latched" in output.refusals[i] for i in (0, 1)) and "still settling" in output.refusals[3]
+    assert all("latched" in output.refusals[i] for i in (0, 1)) and "after what latched" in output.refusals[3]
 
 
 def test_only_a_reset_ends_the_latch_and_it_moves_nothing(rig):
@@ -161,11 +161,27 @@ def test_reset_is_refused_while_the_remote_is_pressed_and_while_the_robot_moves(
     rig.to(Mode.STANDING)
     rig.step(remote=L2_B)
     rig.run(2.0)
+    rig.step(remote=L2_B)
     assert rig.step(Request.RESET, remote=L2_B).status.refusal == "reset refused: estop present"
     for moving in ({"dq_sdk": np.full(12, 8.0)}, {"gyro_body": np.array([0.0, 8.0, 0.0])}):
         refusal = rig.step(Request.RESET, **moving).status.refusal
         assert refusal == "reset refused: the robot is still moving"
         rig.run(0.2)
+    assert not rig.step(Request.RESET).status.latched
+
+
+def test_a_reset_counts_if_it_came_after_what_latched(rig):
+    rig.run(0.1)
+    output = rig.step(Request.RESET, Request.ESTOP)
+    assert output.status.latched, "whoever pressed reset cannot have meant this stop"
+    assert output.refusals == ("reset refused: expected an action after what latched", "")
+    rig.run(0.1)
+    assert rig.step(Request.RESET, request_age=0.2).status.latched, "pressed before the stop, arrived after it"
+    assert not rig.step(Request.RESET, request_age=0.05).status.latched
+    rig.to(Mode.STANDING)
+    rig.step(quat_wxyz=TIPPED)
+    rig.run(0.1)
+    assert rig.step(Request.RESET, request_age=0.2).status.latched, "nor a fault that came later"
     assert not rig.step(Request.RESET).status.latched
 
 

@@ -107,7 +107,7 @@ class Guard:
         """Faults that led to the present mode, kept for the operator until the next granted request."""
         self._refusal = ""
         self._requests_seen = 0
-        self._reset_at = -np.inf
+        self._reset_at = self._latched_at = -np.inf
         self._overruns = 0
         self._now: float | None = None
         self._entered = 0.0
@@ -190,6 +190,8 @@ class Guard:
         self._change_mode(lambda: self._modes.update(conditions), now)
         if self._modes.latched and not latched or self.mode != mode and conditions.faults:
             self._cause = (*self._cause, *conditions.faults)
+        if self._modes.latched and not latched:
+            self._latched_at = now
         refusals = [""] * len(requests)
         for i in sorted(range(len(requests)), key=lambda i: requests[i].request != Request.ESTOP):
             self._answer(requests[i], faults, now)
@@ -199,6 +201,7 @@ class Guard:
     def _stop_by_operator(self, faults: list[str], now: float) -> None:
         conditions = self._conditions(faults, now)
         self._change_mode(lambda: self._modes.emergency_stop(conditions), now)
+        self._latched_at = now
         if "estop" not in self._cause:
             self._cause = (*self._cause, "estop")
 
@@ -213,6 +216,8 @@ class Guard:
             self._refusal = f"{name} refused: expected an action of the last {REQUEST_MAX_AGE} s, got one of {age}"
         elif not asked.stamp > self._reset_at:
             self._refusal = f"{name} refused: expected an action after the reset"
+        elif asked.request == Request.RESET and not asked.stamp > self._latched_at:
+            self._refusal = "reset refused: expected an action after what latched"  # the operator cannot have meant it
         else:
             conditions = self._conditions(faults, now)
             self._refusal = self._change_mode(lambda: self._modes.request(asked.request, conditions), now)
