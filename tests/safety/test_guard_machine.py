@@ -274,7 +274,6 @@ def stands_up_by_itself(monkeypatch):
     [
         never_latches,
         takes_any_request,
-        checks_no_command,
         hears_no_silence,
         hears_only_the_robot,
         needs_no_standby,
@@ -289,3 +288,12 @@ def test_a_guard_that_is_broken_is_found(monkeypatch, sabotage):
     quick = settings(SETTINGS, max_examples=500, database=None, derandomize=True, phases=[Phase.generate])
     with pytest.raises(AssertionError), np.errstate(all="ignore"):
         run_state_machine_as_test(GuardMachine, settings=quick)
+
+
+def test_a_guard_that_checks_no_command_is_found(monkeypatch):
+    """By hand: random sequences reach the policy and then a target of this kind too seldom."""
+    witness = led_to(Mode.POLICY)
+    checks_no_command(monkeypatch)
+    with pytest.raises(AssertionError):
+        for _ in range(100):
+            witness.step(target={"kp_sdk": np.full(12, 1e3)})
