@@ -30,6 +30,8 @@ class Args:
     """Names of remote e-stop endpoints that have to answer, separated by commas."""
     estop_key: Path | None = None
     """File of the key shared with them."""
+    record: bool = False
+    """Record the run into bags, in a new folder below ./recordings."""
 
 
 def main() -> int:
@@ -42,6 +44,7 @@ def main() -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         values = {"network_interface": args.network_interface}
         values["policy"] = str(args.policy.absolute()) if args.policy else ""
+        values["record"] = str(args.record)
         values |= stack.remote_stop_values(args.estop_endpoints, args.estop_key)
         with Supervisor(stack.real_stack(values)) as supervisor:
             with Session("cmd_vel_teleop", supervisor.check) as session:
