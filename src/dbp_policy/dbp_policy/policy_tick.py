@@ -1,7 +1,7 @@
 """The record of one policy tick, for recordings: what the policy was given and what it made of it. Pure.
 
-With the lowstates of the wire it says all that a replay needs. Its bytes are CDR of the message `DEFINITION`, so that any
-reader of ROS 2 bags can plot it; the policy node sends them as a datagram, which costs nothing when nobody records.
+With the lowstates of the wire it says all that a replay needs. Its bytes are CDR of the message `DEFINITION`, so that
+any reader of ROS 2 bags can plot it; the policy node sends them as a datagram, and does not care who takes it.
 """
 
 from __future__ import annotations

@@ -45,11 +45,6 @@ def unitree(topic: str, name: str, struct: np.dtype) -> Channel:
     return Channel(topic.removeprefix("rt"), f"unitree_go/msg/{name}", text)
 
 
-LOWSTATE = unitree(wire.LOWSTATE_TOPIC, "LowState", wire.LOWSTATE.struct)
-LOWCMD = unitree(wire.LOWCMD_TOPIC, "LowCmd", wire.LOWCMD.struct)
-POLICY_TICK = Channel(policy_tick.TOPIC, policy_tick.MESSAGE_TYPE, policy_tick.DEFINITION)
-
-
 def _fields(struct: np.dtype, parts: dict[str, str]) -> str:
     lines = []
     for name in struct.names:
@@ -62,6 +57,11 @@ def _fields(struct: np.dtype, parts: dict[str, str]) -> str:
             kind = item.name  # numpy's names of numbers are ROS's
         lines.append(f"{kind}{f'[{shape[0]}]' if shape else ''} {name}\n")
     return "".join(lines)
+
+
+LOWSTATE = unitree(wire.LOWSTATE_TOPIC, "LowState", wire.LOWSTATE.struct)
+LOWCMD = unitree(wire.LOWCMD_TOPIC, "LowCmd", wire.LOWCMD.struct)
+POLICY_TICK = Channel(policy_tick.TOPIC, policy_tick.MESSAGE_TYPE, policy_tick.DEFINITION)
 
 
 def ros(topic: str, kind: type) -> Channel:
