@@ -106,3 +106,15 @@ def test_pure_modules_reach_no_adapter(module: str) -> None:
 @pytest.mark.parametrize("module", [m for m in modules("dbp_policy") if m.startswith("dbp_policy.guard")])
 def test_the_guard_reaches_neither_ros_nor_onnx(module: str) -> None:
     assert foreign(reached(module)) & ({"onnxruntime"} | ROS) == set()
+
+
+@pytest.mark.parametrize(
+    "module, forbidden",
+    [
+        ("dbp_bringup.bags.wire_recorder", ROS),
+        ("dbp_bringup.bags.ros_recorder", DDS),
+        ("dbp_bringup.bags.replay", ROS | DDS),
+    ],
+)
+def test_the_two_kinds_of_dds_are_recorded_apart_and_a_replay_needs_neither(module: str, forbidden: set[str]) -> None:
+    assert foreign(reached(module)) & forbidden == set()
