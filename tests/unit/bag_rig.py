@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ def walked(policy: Path, command=(0.4, 0.1, 0.3), seconds: float = 2.0) -> list[
     messages: list[Recorded] = []
 
     def put(topic: str, data: bytes) -> None:
-        messages.append(Recorded(topic, START + round(1e9 * stack.now), data))
+        stamp = START + round(1e9 * stack.now)
+        messages.append(Recorded(topic, stamp, data, stamp))
 
     def hear(payload: bytes) -> tuple[bytes]:
         put(LOWSTATE.topic, payload)
@@ -43,7 +45,7 @@ def write(path: Path, messages: list[Recorded], channels=(LOWSTATE, LOWCMD, POLI
     file = BagFile(path, channels)
     flushed = 0
     for m in messages:
-        file.write(m.topic, m.stamp, m.data)
+        file.write(m.topic, m.stamp, m.data, m.published)
         if m.stamp - flushed > 5e8:
             flushed = m.stamp
             file.flush()
@@ -53,7 +55,7 @@ def write(path: Path, messages: list[Recorded], channels=(LOWSTATE, LOWCMD, POLI
 
 def changed(messages: list[Recorded], topic: str, change: Callable[[bytes], bytes]) -> list[Recorded]:
     """Messages with those of one topic changed."""
-    return [Recorded(m.topic, m.stamp, change(m.data)) if m.topic == topic else m for m in messages]
+    return [replace(m, data=change(m.data)) if m.topic == topic else m for m in messages]
 
 
 def read(path: Path) -> list[Recorded]:

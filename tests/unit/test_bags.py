@@ -26,7 +26,8 @@ from dbp_bringup.bags.bag_writer import BagWriter, Limits
 from dbp_bringup.bags.definitions import LOWCMD, LOWSTATE, POLICY_TICK, ros
 from dbp_bringup.bags.reading import Recorded, Recording
 from dbp_policy import go2
-from dbp_policy.policy_tick import PolicyTick
+from dbp_policy.local_link import Delivery
+from dbp_policy.policy_tick import PolicyTick, TickSender
 from dbp_policy.types import Mode, MotorCommand, RobotState
 from dbp_policy.unitree import wire
 
@@ -117,6 +118,33 @@ def test_bytes_that_are_no_tick_are_refused(cut):
     for wrong in (data[:-cut], data + bytes(cut)):
         with pytest.raises(RuntimeError, match="expected a record"):
             PolicyTick.from_cdr(wrong)
+
+
+def test_ticks_that_a_recorder_cannot_take_at_once_come_later_in_order():
+    taken: list[int] = []
+    answer = Delivery.TAKEN
+
+    def send(data: bytes) -> Delivery:
+        if answer is Delivery.TAKEN:
+            taken.append(PolicyTick.from_cdr(data).number)
+        return answer
+
+    sender = TickSender(send)
+    sender(tick(1))
+    answer = Delivery.FULL
+    for number in range(2, 100):
+        sender(tick(number))
+    answer = Delivery.TAKEN
+    sender(tick(100))
+    assert taken == list(range(1, 101))
+    answer = Delivery.REFUSED  # nobody records
+    sender(tick(101))
+    answer = Delivery.FULL
+    for number in range(102, 102 + 2 * TickSender.LIMIT):
+        sender(tick(number))
+    answer = Delivery.TAKEN
+    sender(tick(2000))
+    assert taken[100:] == [*range(103 + TickSender.LIMIT, 102 + 2 * TickSender.LIMIT), 2000]
 
 
 @pytest.mark.parametrize("kind", [JointState, Odometry, DiagnosticArray, Twist])
@@ -234,6 +262,6 @@ def test_what_the_queue_cannot_hold_is_dropped_and_counted(tmp_path, monkeypatch
 
 def test_files_are_read_in_the_order_they_were_written(tmp_path):
     for number in (0, 2, 10):
-        message = Recorded(LOWSTATE.topic, bag_rig.START + number, bytes([number]))
+        message = Recorded(LOWSTATE.topic, bag_rig.START + number, bytes([number]), 0)
         bag_rig.write(tmp_path / f"robot_{number}.mcap", [message], [LOWSTATE])
     assert [m.data[0] for m in bag_rig.read(tmp_path)] == [0, 2, 10]

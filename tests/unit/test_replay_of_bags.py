@@ -94,6 +94,15 @@ def test_a_recording_that_begins_in_the_middle_is_compared_from_the_next_episode
     assert not found.differs
 
 
+def test_a_recorder_that_did_not_run_for_a_while_stamps_late_and_that_is_no_difference(walk, walk_policy_path):
+    late, stamp = [], 0
+    for i, m in enumerate(walk):
+        stamp = max(m.stamp, stamp if i % 700 else m.stamp + 300_000_000)
+        late.append(replace(m, stamp=stamp))
+    found = replayed(walk_policy_path, late)
+    assert not found.differs and found.missing == 0 and found.lowcmd.compared > 500
+
+
 def test_lowstates_missing_from_the_recording_are_counted(walk, walk_policy_path):
     ticks = [i for i, m in enumerate(walk) if m.topic == POLICY_TICK.topic]
     between = [i for i in range(ticks[80] + 1, ticks[81]) if walk[i].topic == LOWSTATE.topic]

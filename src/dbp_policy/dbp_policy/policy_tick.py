@@ -6,11 +6,14 @@ any reader of ROS 2 bags can plot it; the policy node sends them as a datagram, 
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from dbp_policy.errors import DbpError
+from dbp_policy.local_link import Delivery
 from dbp_policy.types import Mode
 
 RECORDER_SOCKET = "recorder.sock"
@@ -103,6 +106,34 @@ class PolicyTick:
             )
         except ValueError as error:
             raise DbpError(f"{TOPIC}: expected a record of {MESSAGE_TYPE}, got {len(data)} bytes ({error})") from None
+
+
+class TickSender:
+    """Sends the policy's records; those that a recorder cannot take at once wait here for the next tick, ten seconds of
+    them. A local socket holds ten datagrams or so, and a recorder has no real-time priority.
+
+    Args:
+        send: Sends a datagram to the recorder.
+    """
+
+    LIMIT = 500
+    """Records that wait; the oldest give way."""
+
+    def __init__(self, send: Callable[[bytes], Delivery]) -> None:
+        self._send = send
+        self._waiting: deque[bytes] = deque(maxlen=self.LIMIT)
+
+    def __call__(self, tick: PolicyTick) -> None:
+        """Sends a record, after those that wait; with nobody there all are forgotten."""
+        self._waiting.append(tick.to_cdr())
+        while self._waiting:
+            sent = self._send(self._waiting[0])
+            if sent is Delivery.REFUSED:
+                self._waiting.clear()
+            elif sent is Delivery.FULL:
+                return
+            else:
+                self._waiting.popleft()
 
 
 def _sequence(body: bytes, start: int, kind: str) -> tuple[np.ndarray, int]:

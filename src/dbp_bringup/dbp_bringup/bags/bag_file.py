@@ -53,9 +53,9 @@ class BagFile:
         """Messages on all topics."""
         return sum(self.counts.values())
 
-    def write(self, topic: str, stamp: int, data: bytes) -> None:
-        """Adds a message: CDR payload with its header, time of reception since 1970 [ns]."""
-        self._writer.add_message(self._channels[topic], stamp, data, stamp)
+    def write(self, topic: str, stamp: int, data: bytes, published: int | None = None) -> None:
+        """Adds a message: CDR payload with its header, times of reception and, if known, of sending since 1970 [ns]."""
+        self._writer.add_message(self._channels[topic], stamp, data, stamp if published is None else published)
         self.counts[topic] += 1
         self.begin = self.begin or stamp
         self.end = max(self.end, stamp)

@@ -64,16 +64,17 @@ class BagWriter:
         self._thread = threading.Thread(target=self._run, name="bag", daemon=True)
         self._thread.start()
 
-    def add(self, topic: str, stamp: int, data: bytes) -> None:
+    def add(self, topic: str, stamp: int, data: bytes, published: int | None = None) -> None:
         """Takes a message and returns at once; one too many is dropped and counted.
 
         Args:
             topic: One of the channels'.
             stamp: When it was received, since 1970 [ns].
             data: CDR payload.
+            published: When it was sent, since 1970 [ns], if that is known.
         """
         try:
-            self._queue.put_nowait((topic, stamp, data))
+            self._queue.put_nowait((topic, stamp, data, published))
         except queue.Full:
             self.dropped += 1
 
@@ -118,7 +119,7 @@ class BagWriter:
                 self._closed.append(self._file)
                 self._file = None
 
-    def _write(self, message: tuple[str, int, bytes] | None) -> None:
+    def _write(self, message: tuple[str, int, bytes, int | None] | None) -> None:
         if message is None:
             return
         if self._file is None:

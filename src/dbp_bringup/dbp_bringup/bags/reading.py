@@ -29,6 +29,8 @@ class Recorded:
     """When it was received, since 1970 [ns]."""
     data: bytes
     """CDR payload."""
+    published: int
+    """When it was sent, by the sender's clock [ns]."""
 
 
 class Recording:
@@ -83,7 +85,7 @@ class Recording:
                     channels[record.id] = record.topic
                     _check_channel(path, record.topic, schemas.get(record.schema_id, "none"))
                 elif isinstance(record, Message) and record.channel_id in channels:
-                    yield Recorded(channels[record.channel_id], record.log_time, record.data)
+                    yield Recorded(channels[record.channel_id], record.log_time, record.data, record.publish_time)
 
 
 def _check_channel(path: Path, topic: str, kind: str) -> None:

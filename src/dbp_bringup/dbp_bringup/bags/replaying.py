@@ -58,7 +58,7 @@ class Replay:
         self._replayed: list[PolicyTick] = []
         self._states: deque[RobotState] = deque(maxlen=_KEPT)
         self._commands: deque[tuple[int, np.ndarray]] = deque(maxlen=_KEPT)
-        self._waiting: deque[tuple[int, PolicyTick]] = deque()
+        self._waiting: deque[tuple[Recorded, PolicyTick]] = deque()
         self._followed: deque[tuple[int, np.ndarray]] = deque(maxlen=4)
         """Times and targets of the last ticks in a row that the guard followed."""
         self._loop: PolicyLoop | None = None
@@ -92,16 +92,16 @@ class Replay:
             self.lowstates += 1
             self._take(lambda: self._states.append(wire.decode_lowstate(message.data, 0.0)))
         elif message.topic == LOWCMD.topic:
-            self._take(lambda: self._commands.append((message.stamp, wire.decode_lowcmd(message.data).q)))
+            self._take(lambda: self._commands.append((message.published, wire.decode_lowcmd(message.data).q)))
         elif message.topic == POLICY_TICK.topic:
-            self._waiting.append((message.stamp, PolicyTick.from_cdr(message.data)))
-        while self._waiting and message.stamp - self._waiting[0][0] > _LOOKAHEAD:
-            self._replay(*self._waiting.popleft())
+            self._waiting.append((message, PolicyTick.from_cdr(message.data)))
+        while self._waiting and message.stamp - self._waiting[0][0].stamp > _LOOKAHEAD:
+            self._replay_next()
 
     def finish(self) -> None:
         """Replays what still waits; the recording has ended."""
         while self._waiting:
-            self._replay(*self._waiting.popleft())
+            self._replay_next()
         if self._last is None:
             raise DbpError(f"expected records of the policy's ticks ({POLICY_TICK.topic}), found none: no policy ran")
         if not self.target.compared and self.damaged:
@@ -115,7 +115,8 @@ class Replay:
         except wire.WireError:
             self.damaged += 1
 
-    def _replay(self, stamp: int, tick: PolicyTick) -> None:
+    def _replay_next(self) -> None:
+        message, tick = self._waiting.popleft()
         starts = self._follow(tick)
         if self._loop is None:
             self.skipped += 1
@@ -133,7 +134,7 @@ class Replay:
             return
         self.untimely += len(self._replayed) > 1
         self._compare(tick, self._replayed[-1])
-        self._compare_commands(stamp, tick, self._replayed[-1])
+        self._compare_commands(message.published, tick, self._replayed[-1])
 
     def _follow(self, tick: PolicyTick) -> bool:
         """Notices where the record begins, breaks and begins anew; whether the loop starts with this tick."""
@@ -182,14 +183,14 @@ class Replay:
             self.velocity.add(then.velocity_body, now.velocity_body, *where)
             self.position.add(then.position_odom, now.position_odom, *where)
 
-    def _compare_commands(self, stamp: int, then: PolicyTick, now: PolicyTick) -> None:
+    def _compare_commands(self, sent_at: int, then: PolicyTick, now: PolicyTick) -> None:
         """The commands between two ticks are targets of about then, if the guard follows from before until after."""
         if then.mode != Mode.POLICY:
             self._policy_since = then.stamp
         if then.stamp - self._policy_since < _BLENDED:
             self._followed.clear()
             return
-        self._followed.append((stamp, now.target_q_sdk))
+        self._followed.append((sent_at, now.target_q_sdk))
         if len(self._followed) < self._followed.maxlen:
             return
         targets = [target for _, target in self._followed][:-1]

@@ -6,6 +6,7 @@ take them, and it has no real-time priority.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import time
@@ -18,9 +19,9 @@ from dbp_bringup.bags.options import BagOptions
 from dbp_policy import paths
 from dbp_policy.cli import parse
 from dbp_policy.clock import now
-from dbp_policy.errors import run_main
+from dbp_policy.errors import DbpError, run_main
 from dbp_policy.local_socket import LocalSocket
-from dbp_policy.policy_tick import RECORDER_SOCKET
+from dbp_policy.policy_tick import RECORDER_SOCKET, PolicyTick
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
 
@@ -78,17 +79,24 @@ class WireRecorder:
         while not self._stopping:
             self._states.wait(_POLL)
             stamp = time.time_ns()
-            for payload in self._states.take():
-                self._bag.add(LOWSTATE.topic, stamp, payload)
-            for payload in self._commands.take():
-                self._bag.add(LOWCMD.topic, stamp, payload)
+            for payload, written in self._states.take_with_times():
+                self._bag.add(LOWSTATE.topic, stamp, payload, written)
+            for payload, written in self._commands.take_with_times():
+                self._bag.add(LOWCMD.topic, stamp, payload, written)
                 self._commanded = now()
             for record, _ in self._ticks.receive():
-                self._bag.add(POLICY_TICK.topic, stamp, record)
+                self._take_tick(record)
             if self._end_by is not None and (now() > self._end_by or now() > self._commanded + _SILENT):
                 break
         self._ticks.close()
         return self._bag
+
+    def _take_tick(self, record: bytes) -> None:
+        """Records a datagram, if it is what it should be; its time of sending is monotonic, a bag's is not."""
+        with contextlib.suppress(DbpError):
+            age = now() - PolicyTick.from_cdr(record).stamp
+            stamp = time.time_ns()
+            self._bag.add(POLICY_TICK.topic, stamp, record, stamp - round(1e9 * age))
 
 
 def main() -> int:
