@@ -94,9 +94,18 @@ class WireRecorder:
     def _take_tick(self, record: bytes) -> None:
         """Records a datagram, if it is what it should be; its time of sending is monotonic, a bag's is not."""
         with contextlib.suppress(DbpError):
-            age = now() - PolicyTick.from_cdr(record).stamp
-            stamp = time.time_ns()
-            self._bag.add(POLICY_TICK.topic, stamp, record, stamp - round(1e9 * age))
+            sent = _wall_offset() + round(1e9 * PolicyTick.from_cdr(record).stamp)
+            self._bag.add(POLICY_TICK.topic, time.time_ns(), record, sent)
+
+
+def _wall_offset() -> int:
+    """How far the wall clock is ahead of the monotonic one [ns]: the quickest of three looks at both, for in between
+    this process may be held up."""
+    looks = []
+    for _ in range(3):
+        before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        looks.append((after - before, wall - before))
+    return min(looks)[1]
 
 
 def main() -> int:
