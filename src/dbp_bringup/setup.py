@@ -17,6 +17,10 @@ setup(
         "console_scripts": [
             "go2_robot = dbp_bringup.robot.process:main",
             "recorder = dbp_bringup.recorder:main",
+            "wire_recorder = dbp_bringup.bags.wire_recorder:main",
+            "ros_recorder = dbp_bringup.bags.ros_recorder:main",
+            "record = dbp_bringup.bags.record:main",
+            "replay = dbp_bringup.bags.replay:main",
             "sim = dbp_bringup.sim:main",
             "real = dbp_bringup.real:main",
             "doctor = dbp_bringup.doctor.__main__:main",

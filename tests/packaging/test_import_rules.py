@@ -111,3 +111,15 @@ def test_the_guard_reaches_neither_ros_nor_onnx(module: str) -> None:
 @pytest.mark.parametrize("name", ["finding", "environment", "robot", "legs", "guided"])
 def test_the_doctors_checks_are_pure(name: str) -> None:
     assert foreign(reached(f"dbp_bringup.doctor.{name}")) <= {"fastcrc"}
+
+
+@pytest.mark.parametrize(
+    "module, forbidden",
+    [
+        ("dbp_bringup.bags.wire_recorder", ROS),
+        ("dbp_bringup.bags.ros_recorder", DDS),
+        ("dbp_bringup.bags.replay", ROS | DDS),
+    ],
+)
+def test_the_two_kinds_of_dds_are_recorded_apart_and_a_replay_needs_neither(module: str, forbidden: set[str]) -> None:
+    assert foreign(reached(module)) & forbidden == set()

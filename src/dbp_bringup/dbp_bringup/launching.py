@@ -18,7 +18,7 @@ def describe(
     processes: Callable[[Mapping[str, str]], tuple[Process, ...]],
     environment: Mapping[str, str] | None = None,
 ) -> LaunchDescription:
-    """A launch description with every argument declared; the end of any process ends the stack.
+    """A launch description with every argument declared; the end of a process that may not end ends the stack.
 
     Args:
         arguments: The stack's arguments.
@@ -41,7 +41,7 @@ def describe(
 
 
 def _action(process: Process):
-    ended = Shutdown(reason=f"{process.name} has ended")
+    ended = None if process.may_end else Shutdown(reason=f"{process.name} has ended")
     if process.is_node:
         return Node(
             package=process.package,

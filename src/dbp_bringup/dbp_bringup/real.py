@@ -40,6 +40,8 @@ class Args:
     """File of the key shared with them."""
     test_domain: str = ""
     """For tests: DDS domain of a simulated robot on a private interface, in place of the robot's 0."""
+    record: bool = False
+    """Record the run into bags, in a new folder below ./recordings."""
 
 
 def main() -> int:
@@ -53,6 +55,7 @@ def main() -> int:
         values = {"network_interface": args.network_interface, "test_domain": args.test_domain}
         values["arm"] = str(args.arm).lower()
         values["policy"] = str(args.policy.absolute()) if args.policy else ""
+        values["record"] = str(args.record)
         values |= stack.remote_stop_values(args.estop_endpoints, args.estop_key)
         with Supervisor(checked_real_stack(values)) as supervisor:
             with Session("cmd_vel_teleop", supervisor.check) as session:

@@ -61,6 +61,8 @@ class Args:
     """Names of remote e-stop endpoints that have to answer, separated by commas."""
     estop_key: Path | None = None
     """File of the key shared with them."""
+    record: bool = False
+    """Record the run into bags, in a new folder below ./recordings."""
     network: bool = False
     """Let ROS discover beyond this host."""
 
@@ -123,6 +125,7 @@ def _values(args: Args, runtime_dir: Path) -> dict[str, str]:
         "video": str(args.video.absolute()) if args.video else "",
         "on_silence": args.on_silence,
         "noise": str(args.noise),
+        "record": str(args.record),
         **stack.remote_stop_values(args.estop_endpoints, args.estop_key),
     }
 

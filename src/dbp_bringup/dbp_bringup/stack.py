@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from dbp_policy.errors import DbpError
@@ -32,6 +33,8 @@ class Process:
     parameters: tuple[tuple[str, str], ...] = ()
     """ROS parameters; not empty only for ROS nodes."""
     is_node: bool = False
+    may_end: bool = False
+    """The stack goes on without it."""
 
 
 POLICY = Argument("policy", "ONNX policy to run; empty for the walking policy that ships with dbp_policy", "")
@@ -41,10 +44,12 @@ ESTOP_ARGUMENTS = (
     Argument("estop_key", "file of the key shared with the e-stop endpoints", ""),
     Argument("estop_port", "UDP port at which e-stop endpoints reach the guard", str(PORT)),
 )
+RECORD = Argument("record", "true to record the run into bags, in a new folder below ./recordings", "false")
 SIM_ARGUMENTS = (
     POLICY,
     RUNTIME_DIR,
     *ESTOP_ARGUMENTS,
+    RECORD,
     Argument("domain", "DDS domain of the simulated robot; 0 is the real robot's and refused", str(SIMULATION_DOMAIN)),
     Argument("headless", "true to run without MuJoCo's viewer", "false"),
     Argument("video", "write a video of the run to this file (mp4) when it ends; empty for none", ""),
@@ -58,6 +63,7 @@ REAL_ARGUMENTS = (
     POLICY,
     RUNTIME_DIR,
     *ESTOP_ARGUMENTS,
+    RECORD,
 )
 
 
@@ -100,12 +106,33 @@ def _controllers(v: Mapping[str, str], interface: str, domain: str, dry_run: boo
     named = (("policy", v["policy"]), ("runtime_dir", v["runtime_dir"]))
     parameters = tuple((name, value) for name, value in named if value)
     node = Process("policy_node", "dbp_policy", "policy_node", parameters=parameters, is_node=True)
+    recording = recorders(new_recording(), wire) if _truth(v["record"]) else ()
     if dry_run:  # a standby has a writer of rt/lowcmd, ready to damp
-        return node, Process("guard", "dbp_policy", "guard", (*wire, "--dry-run", *_remote_stops(v)))
+        return *recording, node, Process("guard", "dbp_policy", "guard", (*wire, "--dry-run", *_remote_stops(v)))
     return (
+        *recording,
         node,
         Process("standby", "dbp_policy", "standby", wire),
         Process("guard", "dbp_policy", "guard", (*wire, *_remote_stops(v))),
+    )
+
+
+def new_recording() -> Path:
+    """A name for the folder of a recording that begins now."""
+    return Path("recordings", datetime.now().strftime("%Y-%m-%d_%H-%M-%S")).absolute()
+
+
+def recorders(folder: Path, wire: tuple[str, ...]) -> tuple[Process, ...]:
+    """One bag of the robot's side and one of ROS's: their two kinds of DDS never share a process.
+
+    Args:
+        folder: Of the recording.
+        wire: The guard's options for network interface, domain and sockets.
+    """
+    robot, ros = ("--out", str(folder / "robot"), *wire), ("--out", str(folder / "ros"))
+    return (
+        Process("wire_recorder", "dbp_bringup", "wire_recorder", robot, may_end=True),
+        Process("ros_recorder", "dbp_bringup", "ros_recorder", ros, may_end=True),
     )
 
 

@@ -65,6 +65,8 @@ class Supervisor:
         self.output = output
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._commands = {p.name: command_line(p) for p in processes}
+        self._may_end = {p.name for p in processes if p.may_end}
+        self._told: set[str] = set()
         self._running: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> Supervisor:
@@ -95,9 +97,14 @@ class Supervisor:
     def check(self) -> None:
         """Raises `DbpError` if a process has ended, once the guard has had the time to make the robot stand."""
         for name, process in self._running.items():
-            if process.poll() is not None:
+            if process.poll() is None:
+                continue
+            if name not in self._may_end:
                 time.sleep(_SETTLE_TIME)
                 raise DbpError(f"{name} ended with {_reason(process.returncode)}")
+            if name not in self._told:
+                self._told.add(name)
+                print(f"warning: {name} ended with {_reason(process.returncode)}; the stack goes on", file=sys.stderr)
 
     def ended(self) -> dict[str, int]:
         """Names and exit codes of the processes that have ended."""

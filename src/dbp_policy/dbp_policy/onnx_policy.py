@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,10 @@ class OnnxNetwork:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
+        model = path.read_bytes()
+        self.sha256 = hashlib.sha256(model).digest()
         try:
-            self._session = onnxruntime.InferenceSession(path.read_bytes(), options, ["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises a class per failure, without a common base but Exception
             reason = str(error).splitlines()[0]
             found = f"found a file that does not load ({reason})"

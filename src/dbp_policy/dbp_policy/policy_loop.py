@@ -9,6 +9,7 @@ import numpy as np
 
 from dbp_policy.errors import DbpError
 from dbp_policy.estimation.estimator import Estimate, Estimator
+from dbp_policy.policy_tick import PolicyTick
 from dbp_policy.runner import Runner
 from dbp_policy.types import GuardStatus, JointTarget, Mode, RobotState
 
@@ -51,6 +52,10 @@ class PolicyLoop:
         """Why the last tick without an answer had none."""
         self.ticks = 0
         self.late_ticks = 0
+        self.on_tick: Callable[[PolicyTick], None] | None = None
+        """Is given the record of every policy tick."""
+        self._lowstates: list[int] = []
+        self._begins_episode = True
 
     def on_state(self, state: RobotState, status: GuardStatus, now: float) -> JointTarget | None:
         """Answers one lowstate: with a new target if a policy tick was due, else with the one that is held.
@@ -65,14 +70,17 @@ class PolicyLoop:
         if self._estimator is not None:
             self.estimate = self._estimator.update(state)
         if status.mode == Mode.POLICY != self._mode:
-            self._runner.reset()
+            self._reset()
         self._mode = status.mode
+        self._lowstates.append(state.tick_ms)
         if self._is_due(state.tick_ms) or self._target is None:
+            begins_episode, self._begins_episode = self._begins_episode, False
             try:
                 self._target = self._tick(state, status, now)
             except DbpError as error:
                 self.problem, self._target = str(error), None
-                self._runner.reset()
+                self._reset()
+            self._tell(begins_episode, now)
         if self._target is None:
             return None
         return replace(
@@ -86,6 +94,32 @@ class PolicyLoop:
         self.ticks += 1
         velocity_body = np.zeros(3) if self.estimate is None else self.estimate.velocity_body
         return self._runner.step(state, self.command, velocity_body, now)
+
+    def _reset(self) -> None:
+        self._runner.reset()
+        self._begins_episode = True
+
+    def _tell(self, begins_episode: bool, now: float) -> None:
+        """Hands the record of this tick to whoever wants it."""
+        lowstates, self._lowstates = tuple(self._lowstates), []
+        if self.on_tick is None:
+            return
+        unknown, estimate = np.full(3, np.nan), self.estimate
+        self.on_tick(
+            PolicyTick(
+                stamp=now,
+                command=self.command,
+                velocity_body=unknown if estimate is None else estimate.velocity_body,
+                position_odom=unknown if estimate is None else estimate.position_odom,
+                target_q_sdk=np.full(12, np.nan) if self._target is None else self._target.q_sdk,
+                number=self.ticks,
+                mode=self._mode,
+                begins_episode=begins_episode,
+                policy=self._runner.policy,
+                lowstates=lowstates,
+                observation=self._runner.observation,
+            )
+        )
 
     def _estimate_diverged(self) -> bool:
         if self.estimate is None:

@@ -33,6 +33,8 @@ class Runner:
     def __init__(self, network: Network, contract: Contract) -> None:
         self.contract = contract
         self.network = network
+        self.policy: bytes = getattr(network, "sha256", bytes(32))
+        """SHA-256 of the policy's file; zeros for a network that came from none."""
         self._to_policy = go2.permutation(go2.JOINT_NAMES, contract.joint_names)
         self._to_sdk = go2.permutation(contract.joint_names, go2.JOINT_NAMES)
         self._default_q = np.array(contract.default_q)
@@ -43,6 +45,8 @@ class Runner:
         self._command_max = np.array(contract.command_max)
         self._observer = Observer(contract.observation)
         self._sequence = 0
+        self.observation = np.zeros(contract.observation_size, np.float32)
+        """What the network was given last."""
         self.reset()
 
     def reset(self) -> None:

@@ -81,10 +81,21 @@ class RawReader:
         Raises:
             ChannelError: DDS refused.
         """
+        return [(payload, info.publication_handle) for payload, info in self._samples() if info.valid_data]
+
+    def take_with_times(self) -> list[tuple[bytes, int]]:
+        """The same, each payload with the time at which it was written, by the writer's clock, since 1970 [ns].
+
+        Raises:
+            ChannelError: DDS refused.
+        """
+        return [(payload, info.source_timestamp) for payload, info in self._samples() if info.valid_data]
+
+    def _samples(self) -> list:
         samples = _take(self._reader._ref, self._depth)
         if isinstance(samples, int):
             _check(samples, f"take from {self._reader.topic.name}")
-        return [(payload, info.publication_handle) for payload, info in samples if info.valid_data]
+        return samples
 
     def wait(self, timeout: float) -> bool:
         """Sleeps until something can be taken; False if nothing came within `timeout` seconds.

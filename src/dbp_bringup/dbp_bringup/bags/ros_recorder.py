@@ -1,0 +1,89 @@
+"""The recorder of ROS's side: the stack's topics as they are serialised, without decoding them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Twist
+from nav_msgs.msg import Odometry
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+from sensor_msgs.msg import Imu, JointState, Joy
+from std_msgs.msg import String
+
+from dbp_bringup.bags.definitions import ros
+from dbp_bringup.bags.options import BagOptions
+from dbp_policy.cli import parse
+from dbp_policy.errors import run_main
+
+_STREAM = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)  # meets any publisher, holds up none
+_LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+TOPICS = (
+    ("joint_states", JointState, _STREAM),
+    ("imu/data", Imu, _STREAM),
+    ("odom", Odometry, _STREAM),
+    ("cmd_vel", Twist, _STREAM),
+    ("cmd_vel_teleop", Twist, _STREAM),
+    ("joy", Joy, _STREAM),
+    ("mode", String, _LATCHED),
+    ("/diagnostics", DiagnosticArray, _STREAM),
+)
+"""What is recorded, by the names that the policy node uses."""
+
+
+@dataclass(frozen=True)
+class Args(BagOptions):
+    """Records the stack's ROS topics into a bag."""
+
+
+class RosRecorder(Node):
+    """Subscribes to `TOPICS` in its namespace.
+
+    Raises:
+        DbpError: The folder cannot be made.
+    """
+
+    def __init__(self, args: Args) -> None:
+        super().__init__("ros_recorder")
+        channels = {name: ros(self.resolve_topic_name(name), kind) for name, kind, _ in TOPICS}
+        self.bag = args.open_bag(tuple(channels.values()))
+        for name, kind, qos in TOPICS:
+            self.create_subscription(kind, name, self._taker(channels[name].topic), qos, raw=True)
+
+    def _taker(self, topic: str):
+        return lambda data: self.bag.add(topic, time.time_ns(), data)
+
+
+def main() -> int:
+    """Console entry point."""
+
+    def body() -> int:
+        args = parse(Args, "ros_recorder", remove_ros_args(sys.argv)[1:])
+        stopping = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopping.set())
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        node = RosRecorder(args)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while not stopping.is_set():
+            executor.spin_once(timeout_sec=0.1)
+        args.conclude(node.bag)
+        node.destroy_node()
+        rclpy.shutdown()
+        return 0
+
+    return run_main(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
