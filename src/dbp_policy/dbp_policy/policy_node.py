@@ -32,6 +32,7 @@ from dbp_policy.errors import DbpError, run_main
 from dbp_policy.onnx_policy import load_runner
 from dbp_policy.operator import ask_guard
 from dbp_policy.policy_loop import PolicyLoop
+from dbp_policy.policy_tick import RECORDER_SOCKET, TickSender
 from dbp_policy.types import GuardStatus, Request, RobotState
 
 SERVICES = {
@@ -73,6 +74,7 @@ class ControlThread(threading.Thread):
         self.heard = -np.inf
         """When the guard last said anything, monotonic [s]."""
         self._link = local_link.Link(folder, local_link.POLICY_SOCKET)
+        loop.on_tick = TickSender(lambda record: self._link.send(record, RECORDER_SOCKET))
         self._stopping = False
 
     def run(self) -> None:
