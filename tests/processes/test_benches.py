@@ -70,7 +70,10 @@ def test_an_interrupted_soak_reports_what_it_saw_and_leaves_nobody_behind(tmp_pa
         time.sleep(0.1)
     children = [int(pid) for pid in open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()]
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=PATIENCE)
+    try:
+        output, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        process.terminate()  # one that did not end must not walk on beside the other tests
     report = json.loads(out.read_text())
     assert (process.returncode, report["passed"], report["failures"]) == (1, False, ["interrupted"]), output
     assert len(report["samples"]) >= 1

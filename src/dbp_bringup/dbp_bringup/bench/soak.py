@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_folder_of(args.json, "--json")
     contract = load_runner(args.policy or paths.models_dir() / "go2_walk.onnx").contract
     commands = wander(contract.command_min, contract.command_max, args.seed)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where it was started in the background, deaf to Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     if args.core is not None:
         _pin(args.core)
     with walking_stack(args.domain, args.policy, args.noise) as walking:
