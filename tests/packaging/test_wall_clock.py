@@ -35,6 +35,8 @@ def test_no_module_reads_the_time_of_day(file: Path):
         found = [name for name in found if name != "time.time"]
     if file.match("bags/*_recorder.py"):  # bags are stamped with the time of day
         found = [name for name in found if name != "time.time_ns"]
+    if file.match("dbp_bringup/stack.py"):  # a recording's folder is named by the time of day
+        found = [name for name in found if "datetime" not in name]
     assert not found
 
 
