@@ -189,7 +189,9 @@ def test_the_recorder_tells_damping_from_the_rest():
     assert record(damping, HOLD, damping).damped_from() == 0.004, "what came before the last stiffness does not count"
     assert record(damping).damped_from() == 0.0
     assert record(damping, HOLD).damped_from() == record().damped_from() == np.inf
-    assert record(HOLD).stands_between(0.0, 1.0) and not record(damping).stands_between(0.0, 1.0)
+    low = MotorCommand(go2.LOW_STAND_Q, ZERO, HOLD.kp, HOLD.kd, ZERO)
+    assert record(low).stands_between(0.0, 1.0) and not record(HOLD).stands_between(0.0, 1.0)
+    assert not record(damping).stands_between(0.0, 1.0)
     broken = Recorder(lambda: (go2.STAND_Q, ZERO))
     broken(0.0, b"noise")
     assert "expected" in broken.violation(False)

@@ -285,9 +285,10 @@ def stands_up_by_itself(monkeypatch):
 )
 def test_a_guard_that_is_broken_is_found(monkeypatch, sabotage):
     sabotage(monkeypatch)
-    quick = settings(SETTINGS, max_examples=500, database=None, derandomize=True, phases=[Phase.generate])
+    quick = settings(SETTINGS, max_examples=500, database=None, derandomize=False, phases=[Phase.generate])
     with pytest.raises(AssertionError), np.errstate(all="ignore"):
-        run_state_machine_as_test(GuardMachine, settings=quick)
+        for _ in range(6):  # most are found in the first hundred sequences, some now and then in none of 500
+            run_state_machine_as_test(GuardMachine, settings=quick)
 
 
 def test_a_guard_that_checks_no_command_is_found(monkeypatch):
