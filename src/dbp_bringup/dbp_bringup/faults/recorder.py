@@ -18,6 +18,8 @@ POSITION_MARGIN = 0.021
 """Past the joint range, float32's rounding included [rad]."""
 STEP_MAX = 0.9
 """From one command to the next, both stiff [rad]."""
+SENSED = 0.1
+"""What noise in a joint's angle and speed makes of a command that is limited by them [rad]."""
 TORQUE_REACH = 1.51
 """Torque asked for, over the motor's."""
 
@@ -76,11 +78,18 @@ class Recorder:
         return damped_from(self.times, self.stiff())
 
     def stands_between(self, begin: float, end: float) -> bool:
-        """All commands of a time span hold the low standing pose with the standing gains."""
-        chosen = [c for now, c in zip(self.times, self.commands(), strict=True) if begin <= now <= end]
-        return bool(chosen) and all(
-            np.allclose(c.kp, go2.STAND_KP) and np.allclose(c.q, go2.LOW_STAND_Q, atol=1e-3) for c in chosen
-        )
+        """All commands of a time span hold the low standing pose with the standing gains, as near as the motors' torque
+        lets a joint be asked for it that is elsewhere, or on its way."""
+        chosen = [i for i, now in enumerate(self.times) if begin <= now <= end]
+        commands = self.commands()
+        return bool(chosen) and all(_stands(commands[i], self._q[i], self._dq[i]) for i in chosen)
+
+
+def _stands(command: MotorCommand, q: np.ndarray, dq: np.ndarray) -> bool:
+    reach = go2.TAU_MAX / go2.STAND_KP  # |kp (q* - q) - kd dq| <= tau_max
+    middle = q + go2.STAND_KD * dq / go2.STAND_KP
+    wanted = np.clip(go2.LOW_STAND_Q, middle - reach, middle + reach)
+    return np.allclose(command.kp, go2.STAND_KP) and np.allclose(command.q, wanted, atol=SENSED)
 
 
 def rows_of(commands: Sequence[MotorCommand]) -> np.ndarray:
