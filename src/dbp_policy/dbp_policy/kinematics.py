@@ -45,7 +45,7 @@ def foot_jacobians(q: np.ndarray) -> np.ndarray:
 
 
 def foot_kinematics(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`foot_positions` and `foot_jacobians` at once, for the estimator that needs both 500 times a second."""
+    """`foot_positions` and `foot_jacobians` at once; they share all their sines."""
     legs = q.reshape((*q.shape[:-1], 4, 3))
     angles = legs.copy()
     angles[..., 2] += legs[..., 1]
