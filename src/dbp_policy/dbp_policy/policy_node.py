@@ -1,4 +1,4 @@
-"""The policy node: the control loop in its own thread, and ROS as its face.
+"""The policy node: ROS as the face of the control thread.
 
 Nothing that keeps the robot from falling waits for ROS: callbacks and the loop exchange only snapshots.
 """
@@ -25,14 +25,14 @@ from sensor_msgs.msg import Imu, JointState, Joy
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from dbp_policy import local_link, paths, realtime, ros_messages
+from dbp_policy import paths, realtime, ros_messages
 from dbp_policy.clock import now
 from dbp_policy.command import CommandLimits, CommandMux
+from dbp_policy.control_thread import PRIORITY, ControlThread
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.onnx_policy import load_runner
 from dbp_policy.operator import ask_guard
 from dbp_policy.policy_loop import PolicyLoop
-from dbp_policy.policy_tick import RECORDER_SOCKET, TickSender
 from dbp_policy.types import GuardStatus, Request, RobotState
 
 SERVICES = {
@@ -43,9 +43,6 @@ SERVICES = {
     "reset": Request.RESET,
 }
 
-_PRIORITY = 50
-_SWITCH_INTERVAL = 0.0005
-"""How long ROS callbacks may keep the interpreter to themselves [s]; Python's 5 ms would hold up the answers."""
 STALL = 0.5
 """A node that was stopped for longer refuses what waited meanwhile: whoever asked may expect it no more [s]."""
 GUARD_TIMEOUT = 0.3
@@ -55,57 +52,6 @@ _DISCOVERY = 1.0
 _PUBLISH_PERIOD = 0.02
 _DIAGNOSTICS_PERIOD = 0.5
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-
-class ControlThread(threading.Thread):
-    """Answers every lowstate of the guard; owns the policy loop.
-
-    Args:
-        loop: The policy loop.
-        folder: Folder of the stack's sockets.
-    """
-
-    def __init__(self, loop: PolicyLoop, folder: Path) -> None:
-        super().__init__(name="control", daemon=True)
-        self.loop = loop
-        self.snapshot: tuple[RobotState, GuardStatus] | None = None
-        self.error: Exception | None = None
-        self.states = 0
-        self.heard = -np.inf
-        """When the guard last said anything, monotonic [s]."""
-        self._link = local_link.Link(folder, local_link.POLICY_SOCKET)
-        loop.on_tick = TickSender(lambda record: self._link.send(record, RECORDER_SOCKET))
-        self._stopping = False
-
-    def run(self) -> None:
-        realtime.take_priority(_PRIORITY, only_this_thread=True)
-        realtime.quiet_collector(collect_garbage=True)
-        sys.setswitchinterval(_SWITCH_INTERVAL)
-        try:
-            while not self._stopping:
-                if self._link.wait(0.1):
-                    self._answer()
-        except Exception as error:  # whatever it is, the node has to end: the guard then sees the silence
-            self.error = error
-
-    def _answer(self) -> None:
-        for message, status, _ in self._link.receive():
-            if isinstance(message, RobotState):
-                target = self.loop.on_state(message, status, now())
-                if target is not None:
-                    self._link.send(local_link.encode(target), local_link.GUARD_SOCKET)
-                self.states += 1
-                self.snapshot = (message, status)
-                self.heard = now()
-            elif isinstance(message, GuardStatus) and self.snapshot is not None:  # the robot is silent, the guard not
-                self.snapshot = (self.snapshot[0], message)
-                self.heard = now()
-
-    def stop(self) -> None:
-        """Ends the thread and closes its socket."""
-        self._stopping = True
-        self.join(1.0)
-        self._link.close()
 
 
 class PolicyNode(Node):
@@ -267,7 +213,7 @@ def main() -> int:
         try:
             node = PolicyNode()
             # Callbacks hold the interpreter that the loop needs; a dead node is missed once its last thread has ended.
-            realtime.take_priority(_PRIORITY - 10)
+            realtime.take_priority(PRIORITY - 10)
             node.control.start()
             executor = SingleThreadedExecutor()
             executor.add_node(node)

@@ -1,0 +1,70 @@
+"""The policy side's thread: between the guard's datagrams and the policy loop, with a snapshot for whoever watches."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from dbp_policy import local_link, realtime
+from dbp_policy.clock import now
+from dbp_policy.policy_loop import PolicyLoop
+from dbp_policy.policy_tick import RECORDER_SOCKET, TickSender
+from dbp_policy.types import GuardStatus, RobotState
+
+PRIORITY = 50
+_SWITCH_INTERVAL = 0.0005
+"""How long other threads may keep the interpreter to themselves [s]; Python's 5 ms would hold up the answers."""
+
+
+class ControlThread(threading.Thread):
+    """Answers every lowstate of the guard; owns the policy loop.
+
+    Args:
+        loop: The policy loop.
+        folder: Folder of the stack's sockets.
+    """
+
+    def __init__(self, loop: PolicyLoop, folder: Path) -> None:
+        super().__init__(name="control", daemon=True)
+        self.loop = loop
+        self.snapshot: tuple[RobotState, GuardStatus] | None = None
+        self.error: Exception | None = None
+        self.states = 0
+        self.heard = -np.inf
+        """When the guard last said anything, monotonic [s]."""
+        self._link = local_link.Link(folder, local_link.POLICY_SOCKET)
+        loop.on_tick = TickSender(lambda record: self._link.send(record, RECORDER_SOCKET))
+        self._stopping = False
+
+    def run(self) -> None:
+        realtime.take_priority(PRIORITY, only_this_thread=True)
+        realtime.quiet_collector(collect_garbage=True)
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        try:
+            while not self._stopping:
+                if self._link.wait(0.1):
+                    self._answer()
+        except Exception as error:  # whatever it is, the node has to end: the guard then sees the silence
+            self.error = error
+
+    def _answer(self) -> None:
+        for message, status, _ in self._link.receive():
+            if isinstance(message, RobotState):
+                target = self.loop.on_state(message, status, now())
+                if target is not None:
+                    self._link.send(local_link.encode(target), local_link.GUARD_SOCKET)
+                self.states += 1
+                self.snapshot = (message, status)
+                self.heard = now()
+            elif isinstance(message, GuardStatus) and self.snapshot is not None:  # the robot is silent, the guard not
+                self.snapshot = (self.snapshot[0], message)
+                self.heard = now()
+
+    def stop(self) -> None:
+        """Ends the thread and closes its socket."""
+        self._stopping = True
+        self.join(1.0)
+        self._link.close()
