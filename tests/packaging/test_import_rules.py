@@ -13,13 +13,15 @@ SOURCES = Path(__file__).resolve().parents[2] / "src"
 OURS = ("dbp_policy", "dbp_training", "dbp_bringup")
 
 MESSAGES = {"std_msgs", "sensor_msgs", "geometry_msgs", "nav_msgs", "std_srvs", "diagnostic_msgs", "builtin_interfaces"}
-ROS = {"rclpy", "rosgraph_msgs", *MESSAGES}
+ROS = {"rclpy", "rosgraph_msgs", "rcl_interfaces", "tf2_msgs", *MESSAGES}
 DDS = {"cyclonedds", "unitree_sdk2py"}
 # What a module of dbp_policy may import besides the standard library and numpy.
 ADAPTERS = {
     "dbp_policy.cli": {"tyro"},
+    "dbp_policy.diagnostics": ROS,
     "dbp_policy.onnx_policy": {"onnxruntime"},
     "dbp_policy.ros_messages": ROS,
+    "dbp_policy.ros_parameters": ROS,
     "dbp_policy.unitree.crc": {"fastcrc"},
     "dbp_policy.unitree.sdk": DDS,
     "dbp_policy.unitree.channels": DDS,

@@ -16,7 +16,8 @@ PACKAGES = ["dbp_bringup", "dbp_policy", "dbp_training"]
 # Imports that a ROS 2 installation serves: each must stand in package.xml, for rosdep.
 ROS_IMPORTS = {
     *("rclpy", "std_msgs", "sensor_msgs", "geometry_msgs", "nav_msgs", "std_srvs", "diagnostic_msgs", "rosgraph_msgs"),
-    *("builtin_interfaces", "launch", "launch_ros", "tf2_msgs", "ament_index_python", "dbp_policy", "numpy"),
+    *("builtin_interfaces", "rcl_interfaces"),
+    *( "launch", "launch_ros", "tf2_msgs", "ament_index_python", "dbp_policy", "numpy"),
 }
 
 

@@ -109,7 +109,7 @@ def test_joy_takes_over_and_its_silence_stops_and_odometry_is_right():
         while now() < taken + 4.0:
             joy.publish(pressed)
             session.walk(FORWARD, 0.05)  # autonomy goes on asking
-        assert session.diagnostics["source"] == "teleop"
+        assert session.diagnostics["source"] == "joy"
         silent = now()
         session.walk(FORWARD, 1.2)  # joy silent: its hold-off keeps autonomy out
         assert session.diagnostics["source"] == "nobody"

@@ -68,3 +68,20 @@ def test_an_impossible_estimate_is_told_with_the_answer(loop, velocity, diverged
     loop._estimator.update = lambda state: replace(update(state), velocity_body=np.array([velocity, 0.0, 0.0]))
     (answer,) = feed(loop, WALKING, [1002])
     assert answer.estimator_diverged == diverged
+
+
+def test_another_policy_in_use_answers_at_once_and_the_estimate_goes_on(loop, make_policy):
+    feed(loop, WALKING, range(1000, 1100, 2))
+    before, ticks = loop.estimate, loop.ticks
+    slow = load_runner(make_policy(rate_hz=25.0, kp=(40.0,) * 12))
+    loop.use(slow)
+    answers = feed(loop, replace(WALKING, mode=Mode.STANDING), range(1100, 1200, 2))
+    assert all((answer.kp_sdk == 40.0).all() for answer in answers)
+    assert loop.ticks - ticks == 3, "100 ms at 25 Hz"
+    assert loop.estimate.position_cov.trace() >= before.position_cov.trace(), "it did not begin anew"
+
+
+def test_what_drove_is_one_record_of_one_tick(loop):
+    feed(loop, WALKING, range(1000, 1050, 2))
+    assert loop.driven.tick_ms == 1040 and loop.driven.source == "test"
+    assert loop.driven.command is loop.command

@@ -47,6 +47,7 @@ def _action(process: Process):
             package=process.package,
             executable=process.executable,
             name=process.name,
+            namespace=process.namespace,
             parameters=[dict(process.parameters)],
             output="screen",
             on_exit=ended,

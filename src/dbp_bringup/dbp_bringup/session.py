@@ -29,12 +29,16 @@ class Session:
     Args:
         topic: Where the velocity is published: `cmd_vel` as autonomy, `cmd_vel_teleop` as a human.
         watch: Called while waiting, to raise if the stack has died.
+        namespace: The stack's ROS namespace.
     """
 
-    def __init__(self, topic: str = "cmd_vel", watch: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, topic: str = "cmd_vel", watch: Callable[[], None] = lambda: None, namespace: str | None = None
+    ) -> None:
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
-        self._node = Node("operator", context=self._context)
+        self._node = Node("operator", context=self._context, namespace=namespace)
+        self._rows = f"{self._node.get_namespace().rstrip('/')}/policy_node: "
         self._executor = rclpy.executors.SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._watch = watch
@@ -42,7 +46,7 @@ class Session:
         self.mode = ""
         """The guard's mode, empty before it was heard."""
         self.diagnostics: dict[str, str] = {}
-        """The newest values of /diagnostics."""
+        """The newest values of all of the stack's rows of /diagnostics."""
         self.faults: set[str] = set()
         """Names of all faults seen since `forget_faults`."""
         self._node.create_subscription(String, "mode", self._on_mode, _LATCHED)
@@ -61,9 +65,10 @@ class Session:
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.hardware_id == "go2":
-                self.diagnostics = {pair.key: pair.value for pair in status.values}
-                self.faults |= set(filter(None, self.diagnostics.get("faults", "").split(",")))
+            if status.name.startswith(self._rows):
+                values = {pair.key: pair.value for pair in status.values}
+                self.diagnostics |= values
+                self.faults |= set(filter(None, values.get("faults", "").split(",")))
 
     def subscribe(self, kind: type, topic: str, callback: Callable) -> None:
         """Hears a further topic, as sensor data."""
@@ -72,6 +77,10 @@ class Session:
     def publisher(self, kind: type, topic: str):
         """Publishes on a further topic."""
         return self._node.create_publisher(kind, topic, 1)
+
+    def count_publishers(self, topic: str) -> int:
+        """How many publish on a topic, as far as ROS has found out."""
+        return self._node.count_publishers(topic)
 
     def forget_faults(self) -> None:
         """Starts counting faults anew."""
@@ -112,8 +121,10 @@ class Session:
         self.spin_until(self._ready, timeout, "a running stack without grave faults")
 
     def _ready(self) -> bool:
-        names = self.diagnostics.get("faults", "").split(",")
-        return bool(self.mode and self.diagnostics) and worst(n for n in names if n in FAULTS) < Severity.SETTLE
+        if not self.mode or "faults" not in self.diagnostics:
+            return False
+        names = self.diagnostics["faults"].split(",")
+        return worst(n for n in names if n in FAULTS) < Severity.SETTLE
 
     def ask(self, service: str) -> tuple[bool, str]:
         """Calls one of the node's Trigger services; whether it was granted, and the mode or the reason against it.

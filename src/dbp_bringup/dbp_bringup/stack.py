@@ -30,14 +30,18 @@ class Process:
     package: str
     executable: str
     arguments: tuple[str, ...] = ()
-    parameters: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[tuple[str, str | bool], ...] = ()
     """ROS parameters; not empty only for ROS nodes."""
     is_node: bool = False
     may_end: bool = False
     """The stack goes on without it."""
+    namespace: str = ""
+    """Of a ROS node."""
 
 
 POLICY = Argument("policy", "ONNX policy to run; empty for the walking policy that ships with dbp_policy", "")
+NAMESPACE = Argument("namespace", "ROS namespace of this robot's topics, such as robot1; empty for none", "")
+STAMPED = Argument("stamped_cmd_vel", "true if cmd_vel carries TwistStamped, as Nav2 sends by its parameter", "false")
 RUNTIME_DIR = Argument("runtime_dir", "folder of the stack's local sockets; empty for one per user", "")
 ESTOP_ARGUMENTS = (
     Argument("estop_endpoints", "names of remote e-stop endpoints that have to answer, by commas; empty for none", ""),
@@ -47,6 +51,8 @@ ESTOP_ARGUMENTS = (
 RECORD = Argument("record", "true to record the run into bags, in a new folder below ./recordings", "false")
 SIM_ARGUMENTS = (
     POLICY,
+    NAMESPACE,
+    STAMPED,
     RUNTIME_DIR,
     *ESTOP_ARGUMENTS,
     RECORD,
@@ -61,6 +67,8 @@ REAL_ARGUMENTS = (
     Argument("arm", "true: the guard takes the motors once the operator asks to stand; false: dry run", "false"),
     Argument("test_domain", "for tests: DDS domain of a simulated robot on a private interface; empty for 0", ""),
     POLICY,
+    NAMESPACE,
+    STAMPED,
     RUNTIME_DIR,
     *ESTOP_ARGUMENTS,
     RECORD,
@@ -105,8 +113,9 @@ def _controllers(v: Mapping[str, str], interface: str, domain: str, dry_run: boo
     wire = ("--network-interface", interface, "--domain", domain, *_folder(v))
     named = (("policy", v["policy"]), ("runtime_dir", v["runtime_dir"]))
     parameters = tuple((name, value) for name, value in named if value)
-    node = Process("policy_node", "dbp_policy", "policy_node", parameters=parameters, is_node=True)
     recording = recorders(new_recording(), wire) if _truth(v["record"]) else ()
+    parameters += (("stamped_cmd_vel", True),) if _truth(v["stamped_cmd_vel"]) else ()
+    node = Process("policy_node", "dbp_policy", "policy_node", (), parameters, is_node=True, namespace=v["namespace"])
     if dry_run:  # a standby has a writer of rt/lowcmd, ready to damp
         return *recording, node, Process("guard", "dbp_policy", "guard", (*wire, "--dry-run", *_remote_stops(v)))
     return (

@@ -44,6 +44,8 @@ def command_line(process: Process) -> list[str]:
         command.append("--ros-args")
         for name, value in process.parameters:
             command += ["-p", f"{name}:={value}"]
+        if process.namespace:
+            command += ["-r", f"__ns:=/{process.namespace.strip('/')}"]
     return command
 
 

@@ -12,7 +12,9 @@ from dbp_policy import local_link, realtime
 from dbp_policy.clock import now
 from dbp_policy.policy_loop import PolicyLoop
 from dbp_policy.policy_tick import RECORDER_SOCKET, TickSender
-from dbp_policy.types import GuardStatus, RobotState
+from dbp_policy.runner import Runner
+from dbp_policy.sticks import RemoteSticks
+from dbp_policy.types import GuardStatus, Mode, RobotState
 
 PRIORITY = 50
 _SWITCH_INTERVAL = 0.0005
@@ -25,11 +27,19 @@ class ControlThread(threading.Thread):
     Args:
         loop: The policy loop.
         folder: Folder of the stack's sockets.
+        sticks: Gets the remote's bytes of every lowstate.
+
+    Attributes:
+        answering: Whether lowstates are answered. Without answers the guard grants no start, and a robot that follows
+            the policy comes down, so it has to leave that mode first.
     """
 
-    def __init__(self, loop: PolicyLoop, folder: Path) -> None:
+    def __init__(self, loop: PolicyLoop, folder: Path, sticks: RemoteSticks) -> None:
         super().__init__(name="control", daemon=True)
         self.loop = loop
+        self.answering = False
+        self._sticks = sticks
+        self._next_runner: Runner | None = None
         self.snapshot: tuple[RobotState, GuardStatus] | None = None
         self.error: Exception | None = None
         self.states = 0
@@ -53,8 +63,10 @@ class ControlThread(threading.Thread):
     def _answer(self) -> None:
         for message, status, _ in self._link.receive():
             if isinstance(message, RobotState):
+                self._change_policy(status)
+                self._sticks.update(message.remote, message.stamp)
                 target = self.loop.on_state(message, status, now())
-                if target is not None:
+                if target is not None and self.answering:
                     self._link.send(local_link.encode(target), local_link.GUARD_SOCKET)
                 self.states += 1
                 self.snapshot = (message, status)
@@ -62,6 +74,16 @@ class ControlThread(threading.Thread):
             elif isinstance(message, GuardStatus) and self.snapshot is not None:  # the robot is silent, the guard not
                 self.snapshot = (self.snapshot[0], message)
                 self.heard = now()
+
+    def _change_policy(self, status: GuardStatus) -> None:
+        runner = self._next_runner
+        if runner is not None and status.mode != Mode.POLICY:
+            self.loop.use(runner)
+            self._next_runner = None
+
+    def use(self, runner: Runner) -> None:
+        """Changes the policy at the next lowstate at which the robot does not follow the present one."""
+        self._next_runner = runner
 
     def stop(self) -> None:
         """Ends the thread and closes its socket."""

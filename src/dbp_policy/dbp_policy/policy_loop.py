@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,18 @@ LATE_MS = 5
 
 VELOCITY_MAX = 4.0
 """An estimated velocity beyond this is none of a Go2 [m/s] (its data sheet: 3.7 m/s)."""
+
+
+@dataclass(frozen=True)
+class Driven:
+    """The velocity command of one policy tick."""
+
+    tick_ms: int
+    """The robot's counter at the lowstate it was chosen for."""
+    command: np.ndarray
+    """vx, vy, wz as the policy got them, shape (3,) [m/s, m/s, rad/s]."""
+    source: str
+    """Who is in charge."""
 
 
 class PolicyLoop:
@@ -35,19 +47,12 @@ class PolicyLoop:
         velocity_command: Callable[[float, bool], tuple[np.ndarray, str]],
         estimate: bool = True,
     ) -> None:
-        self._runner = runner
         self._velocity_command = velocity_command
-        reads_velocity = any(t.name == "velocity_body" for t in runner.contract.observation)
-        self._estimator = Estimator() if estimate or reads_velocity else None
-        self._period_ms = round(1000.0 / runner.contract.rate_hz)
-        self._due_ms: int | None = None
-        self._target: JointTarget | None = None
+        self._estimator = Estimator() if estimate else None
         self._mode = Mode.DAMPING
         self.estimate: Estimate | None = None
-        self.command = np.zeros(3)
+        self.driven = Driven(0, np.zeros(3), "")
         """The velocity command of the last policy tick."""
-        self.source = ""
-        """Who gave it."""
         self.problem = ""
         """Why the last tick without an answer had none."""
         self.ticks = 0
@@ -55,7 +60,27 @@ class PolicyLoop:
         self.on_tick: Callable[[PolicyTick], None] | None = None
         """Is given the record of every policy tick."""
         self._lowstates: list[int] = []
+        self.use(runner)
+
+    def use(self, runner: Runner) -> None:
+        """Changes the policy between two lowstates; the estimate goes on. Not for a moment when the robot follows it.
+
+        Args:
+            runner: The new policy, at the beginning of an episode.
+        """
+        self._runner = runner
+        reads_velocity = any(t.name == "velocity_body" for t in runner.contract.observation)
+        if self._estimator is None and reads_velocity:
+            self._estimator = Estimator()
+        self._period_ms = round(1000.0 / runner.contract.rate_hz)
+        self._due_ms: int | None = None
+        self._target: JointTarget | None = None
         self._begins_episode = True
+
+    @property
+    def command(self) -> np.ndarray:
+        """The velocity command of the last policy tick, shape (3,)."""
+        return self.driven.command
 
     def on_state(self, state: RobotState, status: GuardStatus, now: float) -> JointTarget | None:
         """Answers one lowstate: with a new target if a policy tick was due, else with the one that is held.
@@ -89,11 +114,11 @@ class PolicyLoop:
 
     def _tick(self, state: RobotState, status: GuardStatus, now: float) -> JointTarget:
         share = min(status.speed_scale, 1.0) if status.speed_scale > 0.0 else 0.0  # also for NaN
-        command, self.source = self._velocity_command(now, status.mode != Mode.POLICY or share == 0.0)
-        self.command = share * command
+        command, source = self._velocity_command(now, status.mode != Mode.POLICY or share == 0.0)
+        self.driven = Driven(state.tick_ms, share * command, source)
         self.ticks += 1
         velocity_body = np.zeros(3) if self.estimate is None else self.estimate.velocity_body
-        return self._runner.step(state, self.command, velocity_body, now)
+        return self._runner.step(state, self.driven.command, velocity_body, now)
 
     def _reset(self) -> None:
         self._runner.reset()

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from geometry_msgs.msg import Quaternion, Twist
+from geometry_msgs.msg import Quaternion, TransformStamped, Twist, TwistStamped
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import Imu, JointState, Joy
+from sensor_msgs.msg import Imu, JointState
 
 from dbp_policy import go2
 from dbp_policy.estimation.estimator import Estimate
-from dbp_policy.guard.faults import FAULTS, Severity, worst
-from dbp_policy.types import GuardStatus, RobotState
+from dbp_policy.types import RobotState
 
 BASE_FRAME, ODOM_FRAME, IMU_FRAME = "base_link", "odom", "imu_link"
 
 _GYRO_VARIANCE = np.full(3, 0.02**2)
 """Of the IMU's angular velocity about each axis, assumed [rad²/s²]; zero would tell a fusing node that it is exact."""
-
-JOY_ENABLE_BUTTON = 4
-"""Held to drive: the left shoulder button in the order of ros2/teleop_twist_joy's Xbox mapping."""
-JOY_AXES = {"vx": 1, "vy": 0, "wz": 3}
-"""Left stick forward and left, right stick left; all positive in that direction."""
 
 
 def joint_state(state: RobotState, stamp) -> JointState:
@@ -63,25 +56,26 @@ def velocity(twist: Twist) -> np.ndarray:
     return np.array([twist.linear.x, twist.linear.y, twist.angular.z])
 
 
-def joy_velocity(joy: Joy, maximum: np.ndarray) -> np.ndarray | None:
-    """Velocity a gamepad asks for, full stick giving `maximum` (3,); None while the enable button is not held."""
-    if len(joy.buttons) <= JOY_ENABLE_BUTTON or not joy.buttons[JOY_ENABLE_BUTTON]:
-        return None
-    if len(joy.axes) <= max(JOY_AXES.values()):
-        return None
-    return np.array([joy.axes[index] for index in JOY_AXES.values()]) * maximum
+def seconds(stamp) -> float:
+    """A message's stamp [s]."""
+    return stamp.sec + 1e-9 * stamp.nanosec
 
 
-def diagnostic(name: str, status: GuardStatus, values: dict[str, object]) -> DiagnosticStatus:
-    """One row of /diagnostics: level by the gravest fault, its text, and values."""
-    names = [name for name in status.faults if name in FAULTS]  # a cut datagram may end in half a name
-    severity = worst(names)
-    level = DiagnosticStatus.ERROR if severity >= Severity.SETTLE or status.latched else DiagnosticStatus.OK
-    if severity in (Severity.WARN, Severity.ZERO):
-        level = DiagnosticStatus.WARN
-    text = "; ".join(f"{fault}: {FAULTS[fault].message}" for fault in names) or status.mode.name.lower()
-    pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-    return DiagnosticStatus(level=level, name=name, message=text, hardware_id="go2", values=pairs)
+def twist_stamped(velocity: np.ndarray, stamp) -> TwistStamped:
+    """vx, vy, wz in body axes, shape (3,) [m/s, m/s, rad/s]."""
+    message = TwistStamped()
+    message.header.stamp, message.header.frame_id = stamp, BASE_FRAME
+    message.twist.linear.x, message.twist.linear.y, message.twist.angular.z = velocity.tolist()
+    return message
+
+
+def transform(estimate: Estimate, stamp) -> TransformStamped:
+    """odom -> base_link, as in the odometry."""
+    message = TransformStamped(child_frame_id=BASE_FRAME)
+    message.header.stamp, message.header.frame_id = stamp, ODOM_FRAME
+    _set_xyz(message.transform.translation, estimate.position_odom)
+    message.transform.rotation = _quaternion(estimate.quat_wxyz)
+    return message
 
 
 def _quaternion(quat_wxyz: np.ndarray) -> Quaternion:

@@ -1,7 +1,7 @@
 """The MuJoCo robot's local channel: ground truth out, hands on the robot in. For tests and reports, never on DDS.
 
 JSON datagrams on Unix sockets: the robot sends truth to `truth.sock` if somebody listens there, and takes pushes and
-the remote's buttons on `robot.sock`.
+the remote's buttons and sticks on `robot.sock`.
 """
 
 from __future__ import annotations
@@ -96,9 +96,14 @@ def read_truth(channel: Channel) -> list[TruthSample]:
     return [TruthSample(**message) for message in channel.receive()]
 
 
+def hold_remote(channel: Channel, remote: Remote) -> bool:
+    """A test's side: holds the remote's buttons and sticks like this from now on."""
+    return channel.send({"remote": {**asdict(remote), "buttons": sorted(remote.buttons)}}, ROBOT_SOCKET)
+
+
 def press_remote(channel: Channel, buttons: frozenset[str]) -> bool:
-    """A test's side: holds these buttons of the remote from now on."""
-    return channel.send({"remote": sorted(buttons)}, ROBOT_SOCKET)
+    """A test's side: holds these buttons of the remote from now on, and lets its sticks go."""
+    return hold_remote(channel, Remote(present=True, buttons=buttons))
 
 
 def push_robot(channel: Channel, dv_xyz: tuple[float, float, float]) -> bool:
@@ -110,4 +115,5 @@ def remote_of(message: dict) -> Remote | None:
     """The remote that a message sets, or None."""
     if "remote" not in message:
         return None
-    return Remote(present=True, buttons=frozenset(message["remote"]))
+    hand = message["remote"]
+    return Remote(**{**hand, "buttons": frozenset(hand["buttons"])})
