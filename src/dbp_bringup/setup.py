@@ -1,4 +1,4 @@
-"""Installs dbp_bringup and its launch files into share/dbp_bringup/launch."""
+"""Installs dbp_bringup, and its launch, RViz and systemd files into share/dbp_bringup."""
 
 from glob import glob
 
@@ -12,6 +12,8 @@ setup(
         ("share/ament_index/resource_index/packages", ["resource/dbp_bringup"]),
         ("share/dbp_bringup", ["package.xml"]),
         ("share/dbp_bringup/launch", sorted(glob("launch/*.launch.py"))),
+        ("share/dbp_bringup/config", sorted(glob("config/*.rviz"))),
+        ("share/dbp_bringup/systemd", sorted(glob("systemd/*"))),
     ],
     entry_points={
         "console_scripts": [
@@ -25,6 +27,7 @@ setup(
             "real = dbp_bringup.real:main",
             "doctor = dbp_bringup.doctor.__main__:main",
             "teleop = dbp_bringup.teleop:main",
+            "description = dbp_bringup.description:main",
             "validate = dbp_bringup.validate:main",
             "faults = dbp_bringup.faults.__main__:main",
             "bench = dbp_bringup.bench.__main__:main",

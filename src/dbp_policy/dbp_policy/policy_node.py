@@ -34,6 +34,7 @@ from dbp_policy.errors import DbpError, run_main
 from dbp_policy.onnx_policy import load_runner
 from dbp_policy.operator import ask_guard
 from dbp_policy.policy_loop import PolicyLoop
+from dbp_policy.robot_description import urdf
 from dbp_policy.runner import Runner
 from dbp_policy.sticks import Gamepad, RemoteSticks
 from dbp_policy.types import GuardStatus, Mode, Request, RobotState
@@ -125,6 +126,8 @@ class PolicyNode(LifecycleNode):
         self._mode = self.create_publisher(String, "mode", _LATCHED)
         self._source = self.create_publisher(String, "source", _LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
+        self._description = self.create_publisher(String, "robot_description", _LATCHED)
+        self._description.publish(String(data=urdf()))
         if self._values["stamped_cmd_vel"]:
             self.create_subscription(TwistStamped, "cmd_vel", self._on_stamped_cmd_vel, 1)
         else:
