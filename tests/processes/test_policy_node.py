@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.msg import State
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.time import Time
 from std_msgs.msg import String
 
 from dbp_bringup import stack
@@ -284,3 +286,31 @@ def test_a_twin_in_the_same_namespace_is_refused(stage, stub_policy_path):
     stage.node(stage.folder(), namespace="left", policy=stub_policy_path)
     with pytest.raises(DbpError, match="another /left/policy_node is running"):
         stage.node(stage.folder(), namespace="left", policy=stub_policy_path)
+
+
+def test_stamped_commands_drive_while_their_stamps_are_fresh(stage, stub_policy_path):
+    folder = stage.folder()
+    stage.guard(folder)
+    node, plain = stage.node(folder, policy=stub_policy_path, stamped_cmd_vel="true"), stage.plain()
+    node.start()
+    publisher = plain.create_publisher(TwistStamped, "cmd_vel", 1)
+    said = {}
+    plain.create_subscription(String, "source", lambda message: said.update(source=message.data), 10)
+
+    def send_until(shift: float, reached) -> None:
+        message = TwistStamped()
+        message.twist.linear.x = 0.4
+
+        def sent() -> bool:
+            message.header.stamp = Time(nanoseconds=time.time_ns() + int(1e9 * shift)).to_msg()
+            publisher.publish(message)
+            return reached()
+
+        stage.spin_until(sent)
+
+    mux = node._mux
+    for shift in (-0.5, 0.5):
+        send_until(0.0, lambda: said.get("source") == "autonomy")
+        dropped = mux.dropped["autonomy"]
+        send_until(shift, lambda: said["source"] == "nobody")
+        assert mux.dropped["autonomy"] > dropped and "stamp" in mux.problem
