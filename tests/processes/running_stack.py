@@ -14,7 +14,8 @@ from dbp_bringup import stack
 from dbp_bringup.report import Recorded
 from dbp_bringup.robot import local_channel
 from dbp_bringup.session import Session
-from dbp_bringup.supervisor import StallWatch, Supervisor
+from dbp_bringup.stall_watch import StallWatch
+from dbp_bringup.supervisor import Supervisor
 from dbp_policy.errors import DbpError
 
 STALL = 0.015
@@ -31,9 +32,9 @@ def repeat_if_stalled(test):
     @functools.wraps(test)
     def attempt(*args, **kwargs):
         for attempts_left in reversed(range(ATTEMPTS)):
-            watch = StallWatch()
             try:
-                return test(*args, **kwargs)
+                with StallWatch() as watch:
+                    return test(*args, **kwargs)
             except (AssertionError, DbpError) as error:
                 if watch.worst < STALL or not attempts_left:
                     raise

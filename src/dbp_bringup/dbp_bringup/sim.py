@@ -15,7 +15,8 @@ import numpy as np
 from dbp_bringup import stack, teleop
 from dbp_bringup.report import Recorded, walk_report
 from dbp_bringup.session import Session
-from dbp_bringup.supervisor import StallWatch, Supervisor
+from dbp_bringup.stall_watch import StallWatch
+from dbp_bringup.supervisor import Supervisor
 from dbp_policy import paths
 from dbp_policy.cli import parse
 from dbp_policy.clock import now
@@ -100,8 +101,7 @@ def _run(args: Args, folder: Path) -> int:
         ("--out", str(folder / "run.npz"), "--domain", str(args.domain), "--runtime-dir", str(runtime_dir)),
     )
     processes = stack.simulated_stack(_values(args, runtime_dir)) + ((recorder,) if scripted else ())
-    stalls = StallWatch()
-    with Supervisor(processes) as supervisor:
+    with StallWatch() as stalls, Supervisor(processes) as supervisor:
         topic = "cmd_vel" if scripted else "cmd_vel_teleop"
         with Session(topic, supervisor.check) as session:
             session.wait_ready()

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -141,19 +140,3 @@ def end_with_parent() -> None:
 
 def _reason(code: int) -> str:
     return f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
-
-
-class StallWatch:
-    """Notices that the whole machine stood still: how late a sleeping thread of this process woke up, at worst."""
-
-    def __init__(self, period: float = 0.01) -> None:
-        self.worst = 0.0
-        """[s]"""
-        self._period = period
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def _watch(self) -> None:
-        while True:
-            before = time.monotonic()
-            time.sleep(self._period)
-            self.worst = max(self.worst, time.monotonic() - before - self._period)

@@ -70,14 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, signal.default_int_handler)
     if args.core is not None:
         _pin(args.core)
-    with walking_stack(args.domain, args.policy, args.noise) as walking:
-        watch = Watch(walking)
+    with walking_stack(args.domain, args.policy, args.noise) as walking, Watch(walking) as watch:
         try:
             _walk(args, walking, watch, commands)
         except (DbpError, KeyboardInterrupt) as end:  # what went wrong is reported with what was seen before
             watch.seen.problem = str(end) or "interrupted"
-        finally:
-            watch.close()
     report = _report(args, watch.seen, growths(watch.seen, tuple(walking.process_ids)))
     _conclude(report)
     if args.json:

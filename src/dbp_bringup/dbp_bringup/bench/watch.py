@@ -7,12 +7,12 @@ from dbp_bringup.bench.verdict import Soak
 from dbp_bringup.bench.walking import WalkingStack
 from dbp_bringup.report import FALLEN_UP_Z
 from dbp_bringup.robot import local_channel
-from dbp_bringup.supervisor import StallWatch
+from dbp_bringup.stall_watch import StallWatch
 from dbp_policy.clock import now
 
 
 class Watch:
-    """Observes a walking stack.
+    """Observes a walking stack; use as a context.
 
     Args:
         walking: The stack.
@@ -76,6 +76,10 @@ class Watch:
         self.seen.samples.append(sample)
         return sample
 
-    def close(self) -> None:
-        """Gives the ground truth up to others."""
+    def __enter__(self) -> Watch:
+        self._stalls.__enter__()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stalls.__exit__()
         self._truth.close()
