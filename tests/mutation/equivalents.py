@@ -10,6 +10,7 @@ from verdicts import Change, Equivalent
 _FIRST_CONTENT = "the first lowstate differs from whatever is no lowstate's content, and begins the count"
 _TRUTH = "only whether it is true is looked at, and None is as untrue as False"
 _ORDER = "challenges are only compared by which was drawn later; before the first stop nothing is released"
+_NOT_BEFORE = "it is read in a mode that has been entered, and entering sets it"
 _SIGN = "only the size of the difference between two sums of the same sign is looked at"
 
 EQUIVALENT = (
@@ -74,6 +75,22 @@ EQUIVALENT = (
             "number, drawn = self._outstanding.pop(check_in.challenge, (1, -math.inf))",
         ),
         "a challenge that was never drawn is not alive, and its number is not looked at",
+    ),
+    Equivalent(
+        Change("guard/guard.py", "Guard.__init__", "self._pressed = False", "self._pressed = None"),
+        _TRUTH,
+    ),
+    Equivalent(
+        Change("guard/guard.py", "Guard.__init__", "self._entered = 0.0", "self._entered = 1.0"),
+        _NOT_BEFORE,
+    ),
+    Equivalent(
+        Change("guard/guard.py", "Guard.__init__", "self._entered = 0.0", "self._entered = None"),
+        _NOT_BEFORE,
+    ),
+    Equivalent(
+        Change("guard/guard.py", "Guard.__init__", "self._origin = damping_command()", "self._origin = None"),
+        _NOT_BEFORE,
     ),
     Equivalent(
         Change("guard/take_over.py", "TakeOver.__init__", "self._released = False", "self._released = None"),

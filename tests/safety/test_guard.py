@@ -127,6 +127,13 @@ def test_a_stop_that_is_held_is_one_press(rig):
     assert is_damping([rig.step(remote=L2_B) for _ in range(100)][-1])
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_stop_that_is_held_as_the_guard_starts_latches(rig, way):
+    press(rig, way)
+    status = rig.run(0.1).status
+    assert status.latched and "estop" in status.faults and rig.step(Request.STAND_UP).refusals[0]
+
+
 def test_a_stop_beside_a_fault_that_damps_damps(rig):
     rig.to(Mode.POLICY)
     assert is_damping(rig.step(Request.ESTOP, quat_wxyz=TIPPED))
@@ -137,6 +144,7 @@ def test_a_process_that_ends_damps_in_the_same_step(rig, mode):
     rig.to(mode)
     rig.guard.stop(rig.now)
     assert is_damping(rig.step()) and rig.outputs[-1].status.latched
+    assert rig.outputs[-1].status.faults == ("estop",)
 
 
 def test_the_stop_wins_over_what_is_asked_in_the_same_step(rig):

@@ -202,8 +202,7 @@ class Guard:
         conditions = self._conditions(faults, now)
         self._change_mode(lambda: self._modes.emergency_stop(conditions), now)
         self._latched_at = now
-        if "estop" not in self._cause:
-            self._cause = (*self._cause, "estop")
+        self._cause = tuple(dict.fromkeys((*self._cause, "estop")))
 
     def _answer(self, asked: OperatorRequest, faults: list[str], now: float) -> None:
         self._requests_seen += 1
