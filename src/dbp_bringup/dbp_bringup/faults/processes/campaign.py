@@ -6,7 +6,7 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -121,6 +121,19 @@ class Campaign:
                 break
             self.spoiled.append(f"{kind.key}: {result.verdict.unsafe}, the machine stalled {1e3 * stalled:.1f} ms")
         return result
+
+    def patiently(self, what: str, work: Callable[[Campaign], Result]) -> Result:
+        """An injection; again if the stack was not there to be injected, which `spoiled` tells.
+
+        Raises:
+            DbpError: It is never there.
+        """
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return work(self)
+            except DbpError as error:
+                self.spoiled.append(f"{what}: {error}")
+        return work(self)
 
     def rest(self) -> None:
         """No load, while processes start."""

@@ -71,6 +71,7 @@ def restarts(campaign: Campaign, count: int) -> Iterator[Restart]:
     for i in range(count):
         if i % _STRETCH == 0:
             creep = stop(campaign)
+        stack.wait_for_guard()  # one that has ended by itself meanwhile is noted, and fails the campaign
         campaign.hear()
         asked = now()
         latched = stack.ask(Request.ESTOP)  # every guard that is killed commands the motors

@@ -42,23 +42,23 @@ def run(console: Console, scale: float = 1.0) -> dict:
     with Progress(*columns, console=console, transient=True) as progress, _prompt():
         bar = progress.add_task("starting", total=len(kinds) + len(others) + len(blind) + restarted)
 
-        def inject(what: str, work: Callable[[], Result]) -> None:
+        def inject(what: str, campaign: Campaign, work: Callable[[Campaign], Result]) -> None:
             progress.update(bar, description=what)
-            results.append(work())
+            results.append(campaign.patiently(what, work))
             progress.advance(bar)
 
         with Campaign() as campaign:
             for kind in kinds:
-                inject(kind.key, lambda kind=kind: campaign.run(kind))
+                inject(kind.key, campaign, lambda c, kind=kind: c.run(kind))
             for work in others:
-                inject("others on the wire", lambda work=work: work(campaign))
+                inject("others on the wire", campaign, work)
             progress.update(bar, description="guard restarts")
             for restart in restarts(campaign, restarted):
                 done.append(restart)
                 progress.advance(bar)
         with Campaign(seed=1, disk_full=True) as full:
             for kind in blind:
-                inject(kind.key, lambda kind=kind: full.run(kind))
+                inject(kind.key, full, lambda c, kind=kind: c.run(kind))
     order = [kind.key for kind in (*process_faults(), *(kind for kind, _ in OTHERS), *disk_full_faults())]
     results.sort(key=lambda r: order.index(r.key))
     return report(results, done, (campaign, full), time.monotonic() - begin, f"{HOGS} busy processes")
