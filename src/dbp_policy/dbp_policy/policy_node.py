@@ -376,6 +376,7 @@ def main() -> int:
             realtime.take_priority(PRIORITY - 10)
             if node.get_parameter("autostart").value:
                 node.start()
+            realtime.lock_memory()  # where that is not permitted the guard says so
             executor = SingleThreadedExecutor()
             executor.add_node(node)
             while not stopping.is_set():

@@ -148,6 +148,7 @@ def main() -> int:
         process = RobotProcess(args)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, process.stop)
+        realtime.lock_memory()  # a page of a program's file that is read anew holds everything up
         realtime.quiet_collector(collect_garbage=True)
         say(f"robot: ready on domain {args.domain}, {args.network_interface}")
         process.run()
