@@ -85,10 +85,6 @@ EQUIVALENT = (
         _NOT_BEFORE,
     ),
     Equivalent(
-        Change("guard/guard.py", "Guard.__init__", "self._entered = 0.0", "self._entered = None"),
-        _NOT_BEFORE,
-    ),
-    Equivalent(
         Change("guard/guard.py", "Guard.__init__", "self._origin = damping_command()", "self._origin = None"),
         _NOT_BEFORE,
     ),
