@@ -192,6 +192,12 @@ def test_the_recorder_tells_damping_from_the_rest():
     low = MotorCommand(go2.LOW_STAND_Q, ZERO, HOLD.kp, HOLD.kd, ZERO)
     assert record(low).stands_between(0.0, 1.0) and not record(HOLD).stands_between(0.0, 1.0)
     assert not record(damping).stands_between(0.0, 1.0)
+    for joints, told_right, told_wrong in (([4], False, True), ([4, 7], False, False), ([], True, True)):
+        asked = go2.LOW_STAND_Q.copy()
+        asked[joints] += 0.11
+        commands = record(MotorCommand(asked, ZERO, HOLD.kp, HOLD.kd, ZERO), low)
+        assert commands.stands_between(0.0, 1.0) == told_right
+        assert commands.stands_between(0.0, 1.0, sensors_lie=True) == told_wrong
     broken = Recorder(lambda: (go2.STAND_Q, ZERO))
     broken(0.0, b"noise")
     assert "expected" in broken.violation(False)

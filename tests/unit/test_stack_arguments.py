@@ -27,6 +27,12 @@ def test_armed(arm):
     assert found["guard"][:4] == found["standby"][:4] == ("--network-interface", "eth0", "--domain", "0")
 
 
+def test_a_recording_of_ros_is_made_in_the_robots_namespace():
+    found = {p.name: p for p in stack.real_stack({**ETH0, "namespace": "robot1", "record": "true"})}
+    assert found["ros_recorder"].is_node and found["ros_recorder"].namespace == "robot1"
+    assert found["policy_node"].namespace == "robot1"
+
+
 def test_anything_else_is_refused():
     with pytest.raises(DbpError, match="expected true or false, got 'yes'"):
         processes(arm="yes")

@@ -48,7 +48,8 @@ def _action(process: Process):
             executable=process.executable,
             name=process.name,
             namespace=process.namespace,
-            parameters=[dict(process.parameters)],
+            arguments=list(process.arguments),
+            parameters=[dict(process.parameters)] if process.parameters else [],
             output="screen",
             on_exit=ended,
         )

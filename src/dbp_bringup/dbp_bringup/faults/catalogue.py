@@ -58,6 +58,11 @@ def _lowstate() -> list[Injection]:
     ]
 
 
+def _altered(sent: list[bytes]) -> bytes:
+    """The newest check-in with one bit turned: a byte put in its place would be right once in 256 times."""
+    return sent[-1][:-1] + bytes([sent[-1][-1] ^ 1])
+
+
 def _lossy(seen: list[bytes], rng: np.random.Generator) -> list[bytes]:
     return [] if rng.random() < 0.05 else seen[-1:]
 
@@ -123,7 +128,7 @@ def _operator() -> list[Injection]:
         Injection("e-stop endpoint answers", NONE, 0.4, inject.endpoint(lambda sent: sent[-1])),
         Injection("e-stop endpoint dies", S, 0.31, inject.endpoint(lambda sent: None)),
         Injection("e-stop endpoint replays", S, 0.31, inject.endpoint(lambda sent: sent[0])),
-        Injection("e-stop endpoint answers wrongly", S, 0.31, inject.endpoint(lambda sent: sent[-1][:-1] + b"?")),
+        Injection("e-stop endpoint answers wrongly", S, 0.31, inject.endpoint(_altered)),
     ]
 
 

@@ -163,7 +163,7 @@ class _Trial:
         if self._injection.reaction == Severity.DAMP or self._mode == "settling":
             return "", damped - self._begin
         held = self._reacted + SETTLE_RAMP + 2 * PERIOD, min(self._reacted + SETTLE_RAMP + 0.39, damped - PERIOD)
-        if held[0] < held[1] and not self._recorder.stands_between(*held):
+        if held[0] < held[1] and not self._recorder.stands_between(*held, self._injection.sensors_lie):
             return "neither settled nor damped", np.nan
         if damped > self._reacted + SETTLE.duration + 2 * PERIOD:
             return "settling took too long", np.nan

@@ -224,8 +224,11 @@ class Campaign:
         return injected, trouble
 
     def _asked(self, kind: ProcessFault) -> str:
-        status = self.stack.ask(kind.refused)
         name = kind.refused.name.lower()
+        try:
+            status = self.stack.ask(kind.refused)
+        except DbpError as error:
+            return f"{name}: {error}"
         if not status.refusal:
             return f"{name} was granted"
         if kind.says and kind.says not in status.faults:
