@@ -44,7 +44,7 @@ def lock_memory() -> str:
     """Keeps all of the memory that the process uses, now and later, from being swapped out.
 
     The code of its libraries is read now: what is first needed while the robot walks, or was dropped since, would have
-    to come from the disk, 25 ms or more.
+    to come from the disk.
 
     Returns:
         Why not, empty if it was permitted.
