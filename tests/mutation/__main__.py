@@ -42,8 +42,8 @@ class Args:
 def run(args: Args, folder: Path, console: Console) -> bool:
     """Tries the mutants in an empty folder, prints and writes the results; whether nothing is wrong."""
     begin = time.monotonic()
-    sandbox.lay_out(folder)
-    sandbox.mutate(folder, args.workers, [f"dbp_policy.guard.{module}.*" for module in args.only])
+    sandbox.lay_out(folder, args.only)
+    sandbox.mutate(folder, args.workers)
     os.chdir(folder)
     verdicts = [v for v in read_verdicts(folder) if _asked_for(v.change.file, args.only)]
     known = [entry for entry in EQUIVALENT if _asked_for(entry.change.file, args.only)]

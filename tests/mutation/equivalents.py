@@ -81,6 +81,10 @@ EQUIVALENT = (
         _TRUTH,
     ),
     Equivalent(
+        Change("guard/guard.py", "Guard.__init__", "self._motion = np.zeros(15)", "self._motion = np.zeros(None)"),
+        "a single zero takes the shape of the first lowstate's speeds; before that nothing is at rest",
+    ),
+    Equivalent(
         Change("guard/guard.py", "Guard.__init__", "self._entered = 0.0", "self._entered = 1.0"),
         _NOT_BEFORE,
     ),

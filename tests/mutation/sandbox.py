@@ -31,8 +31,20 @@ NOT_MUTATED = tuple(f"dbp_policy/guard/{name}.py" for name in ("process", "stand
 PROPERTY = "_property"
 
 
-def lay_out(folder: Path) -> None:
-    """Copies what the fast tests of the guard need, with mutmut's settings, into an empty folder."""
+def lay_out(folder: Path, modules: Sequence[str] = ()) -> None:
+    """Copies what the fast tests of the guard need, with mutmut's settings, into an empty folder.
+
+    Args:
+        folder: Empty.
+        modules: Of the guard, to be mutated, such as `limits` or `checks.imu`; all if there are none.
+
+    Raises:
+        DbpError: There is no such module.
+    """
+    files = [f"dbp_policy/guard/{module.replace('.', '/')}.py" for module in modules]
+    for module, file in zip(modules, files, strict=True):
+        if not (PACKAGE.parent / file).is_file() or file in NOT_MUTATED:
+            raise DbpError(f"expected a module of the guard that is mutated, got {module!r}: no such {file}")
     junk = shutil.ignore_patterns("__pycache__", "mutation")
     shutil.copytree(PACKAGE, folder / "dbp_policy", ignore=junk)
     shutil.copytree(ROOT / "tests/safety", folder / "tests/safety", ignore=junk)
@@ -42,7 +54,7 @@ def lay_out(folder: Path) -> None:
         path.write_text(cst.parse_module(path.read_text()).visit(_PropertiesAsMethods()).code)
     settings = {
         "source_paths": ["dbp_policy"],
-        "only_mutate": ["dbp_policy/guard/*"],
+        "only_mutate": files or ["dbp_policy/guard/*"],
         "do_not_mutate": NOT_MUTATED,
         "also_copy": ["docs"],
         "pytest_add_cli_args_test_selection": ["tests/safety", *(f"--ignore=tests/safety/{name}" for name in SLOW)],
@@ -55,7 +67,7 @@ def lay_out(folder: Path) -> None:
     (folder / "pyproject.toml").write_text("\n".join(["[tool.mutmut]", *lines, ""]))
 
 
-def mutate(folder: Path, workers: int, names: Sequence[str] = ()) -> None:
+def mutate(folder: Path, workers: int) -> None:
     """Runs mutmut there.
 
     mutmut itself ends with an error if the tests fail without a mutant, if they do not reach the mutated code (another
@@ -64,7 +76,6 @@ def mutate(folder: Path, workers: int, names: Sequence[str] = ()) -> None:
     Args:
         folder: As `lay_out` made it.
         workers: Processes to use.
-        names: Patterns of the mutants to try, such as `dbp_policy.guard.limits.*`; all if there are none.
 
     Raises:
         DbpError: mutmut could not do its work.
@@ -72,7 +83,7 @@ def mutate(folder: Path, workers: int, names: Sequence[str] = ()) -> None:
     elsewhere = [p for p in os.environ.get("PYTHONPATH", "").split(":") if p and not (Path(p) / "dbp_policy").exists()]
     environment = os.environ | {"PYTHONPATH": ":".join(elsewhere), "PYTHONDONTWRITEBYTECODE": "1"}
     program = "import mutmut.__main__ as m; m.cli()"
-    command = [sys.executable, "-c", program, "run", "--max-children", str(workers), *names]
+    command = [sys.executable, "-c", program, "run", "--max-children", str(workers)]
     done = subprocess.run(command, cwd=folder, env=environment)
     if done.returncode:
         raise DbpError(f"mutmut ended with status {done.returncode}; what it says above tells why")

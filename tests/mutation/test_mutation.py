@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dbp_policy.errors import DbpError
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 import sandbox  # noqa: E402
@@ -51,6 +53,15 @@ def test_every_entry_gives_a_reason_and_names_lines_that_are_there():
     for entry in EQUIVALENT:
         source = (sandbox.PACKAGE / entry.change.file).read_text()
         assert len(entry.reason) > 20 and all(line in source for line in entry.change.removed.splitlines())
+
+
+def test_only_the_modules_asked_for_are_mutated_and_an_unknown_one_is_told(tmp_path):
+    sandbox.lay_out(tmp_path, ["limits", "checks.imu"])
+    settings = (tmp_path / "pyproject.toml").read_text()
+    assert 'only_mutate = ["dbp_policy/guard/limits.py", "dbp_policy/guard/checks/imu.py"]' in settings
+    for module in ("limit", "process", "checks"):
+        with pytest.raises(DbpError, match=f"got '{module}'"):
+            sandbox.lay_out(tmp_path / module, [module])
 
 
 def test_in_the_copy_properties_are_methods_and_still_properties(tmp_path):

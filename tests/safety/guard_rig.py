@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -22,9 +23,14 @@ ON_LEGS = (Mode.STANDING, Mode.POLICY)
 
 
 class Rig:
-    """A guard, a robot that follows its commands, and a policy that asks for the standing pose."""
+    """A guard, a robot that follows its commands, and a policy that asks for the standing pose.
 
-    def __init__(self) -> None:
+    Args:
+        ways: Rigs that were led to a mode, by that: a new one is led there once and copied from then on.
+    """
+
+    def __init__(self, ways: dict[Mode, Rig] | None = None) -> None:
+        self.ways = {} if ways is None else ways
         self.guard = Guard()
         self.state = LYING
         self.now = 100.0
@@ -73,7 +79,16 @@ class Rig:
         return output
 
     def to(self, mode: Mode) -> Rig:
-        """Leads there by an operator's requests."""
+        """Leads there by an operator's requests; a rig of which nothing was changed takes the state of one led before."""
+        if self.steps or self.state is not LYING or not self.policy_alive:
+            return self._lead(mode)
+        if mode not in self.ways:
+            self.ways[mode] = Rig()._lead(mode)
+        way = self.ways[mode]
+        self.__dict__.update(way.__dict__, guard=deepcopy(way.guard), outputs=list(way.outputs), ways=self.ways)
+        return self
+
+    def _lead(self, mode: Mode) -> Rig:
         self.run(0.1)
         if mode != Mode.DAMPING:
             self.step(Request.STAND_UP)
