@@ -27,6 +27,7 @@ ADAPTERS = {
     "dbp_policy.unitree.channels": DDS,
     "dbp_policy.unitree.rpc": DDS,
     "dbp_policy.unitree.motion_switcher": DDS,
+    "dbp_policy.unitree.sport": DDS,
 }
 # Processes wire adapters together; everything else stays free of ROS, DDS and ONNX, whatever it imports on the way.
 PROCESSES = {

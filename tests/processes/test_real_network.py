@@ -101,8 +101,9 @@ def namespaces() -> None:
 class RealRun:
     """`./dbp real` at a terminal of its own, the robot at the cable's other end, and a reader that is neither."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, robot: tuple[str, ...] = ()) -> None:
         self.options = options
+        self.robot = robot
         self.said = ""
         self.truth: list[local_channel.TruthSample] = []
         self._undo = contextlib.ExitStack()
@@ -115,7 +116,7 @@ class RealRun:
             self._channel = local_channel.Channel(folder, local_channel.TRUTH_SOCKET)
             self._undo.callback(self._channel.close)
             where = ("--network-interface", cable.robot, "--domain", DOMAIN, "--runtime-dir", str(folder))
-            robot = (*executable("go2_robot"), "--headless", "--allow-private-interface", *where)
+            robot = (*executable("go2_robot"), "--headless", "--allow-private-interface", *where, *self.robot)
             self._undo.enter_context(cable.process(cable.robot, *robot))
             reader = (sys.executable, __file__, cable.robot, str(self._out))
             self._reader = self._undo.enter_context(cable.process(cable.robot, *reader))
@@ -205,9 +206,12 @@ def test_a_dry_run_shows_commands_and_sends_none(namespaces):
 
 
 @repeat_if_stalled
-def test_armed_it_releases_the_sport_mode_stands_walks_and_sits(namespaces):
-    with RealRun("--arm") as run:
-        run.wait_for("real: ready, armed")
+def test_armed_it_has_the_sport_mode_lie_down_releases_it_stands_walks_and_sits(namespaces):
+    with RealRun("--arm", robot=("--start", "standing")) as run:
+        assert run.truth[0].position[2] > 0.25, "its sport mode keeps it standing"
+        run.wait_for("guard: ready")
+        run.wait_for("real: ready, armed", start=0)
+        assert run.truth[-1].position[2] < 0.12 and min(s.up_z for s in run.truth) > 0.95, "and has laid it down"
         begin = now()
         run.watch(1.0)
         assert np.ptp(run.heights(begin)) < 0.01, "armed alone moves nothing"

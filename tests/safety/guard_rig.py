@@ -79,7 +79,7 @@ class Rig:
         return output
 
     def to(self, mode: Mode) -> Rig:
-        """Leads there by an operator's requests; a rig of which nothing was changed takes the state of one led before."""
+        """Leads there by an operator's requests; one that nothing was changed of takes the state of one led before."""
         if self.steps or self.state is not LYING or not self.policy_alive:
             return self._lead(mode)
         if mode not in self.ways:

@@ -48,6 +48,7 @@ class Robot:
     """Sends a lowstate every 2 ms, follows commands at once; its own reader and writer, and its motion service."""
 
     mode = ""
+    last_code: int | None = None
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -57,7 +58,7 @@ class Robot:
         self.sent: list[bytes] = []
         self.echo: list[bytes] = []
         self.matched = 2
-        self.lowstates = self.commands_heard = self.commands = self.switcher = self
+        self.lowstates = self.commands_heard = self.commands = self.switcher = self.sport = self
         self._next = clock.t + PERIOD
         self._waiting: list[bytes] = []
         self._steps = 0
@@ -96,7 +97,12 @@ class Robot:
         return self.mode
 
     def step_release(self, now: float, lying: bool) -> bool:
+        self.mode = "" if lying else self.mode
         return self.mode == ""
+
+    def step_stand_down(self, now: float) -> None:
+        self.last_code = 0
+        self.state = replace(self.state, q_sdk=go2.CROUCH_Q)
 
 
 class Heard:
@@ -201,6 +207,12 @@ def test_it_takes_over_a_robot_that_lies_and_beats_meanwhile(bench):
     bench.proceed()
     assert bench.beats and all(b == Beat(os.getpid(), in_control=False, leaving=False) for b in bench.beats)
     assert not bench.robot.sent
+
+
+def test_a_robot_that_its_sport_mode_keeps_standing_is_laid_down_by_that(bench):
+    bench.robot.mode, bench.robot.state = "normal", replace(LYING, q_sdk=go2.STAND_Q)
+    assert bench.process.take_over(release=True)
+    assert bench.robot.last_code == 0 and bench.robot.mode == "" and not bench.robot.sent
 
 
 def test_it_says_what_it_waits_for_once_and_can_be_asked_to_stop(bench, capsys):
@@ -445,6 +457,7 @@ def started(monkeypatch, tmp_path):
     monkeypatch.setattr(process, "GuardProcess", Process)
     monkeypatch.setattr(process, "Participant", Participant)
     monkeypatch.setattr(process, "MotionSwitcherClient", lambda participant: "switcher")
+    monkeypatch.setattr(process, "SportClient", lambda participant: "sport")
     monkeypatch.setattr(process.signal, "signal", lambda number, action: made.setdefault("signals", []).append(number))
     monkeypatch.setattr(process.realtime, "take_priority", lambda priority: "no priority")
     monkeypatch.setattr(process.realtime, "lock_memory", lambda: "")

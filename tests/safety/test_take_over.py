@@ -37,11 +37,23 @@ class Switcher:
         return self.mode == ""
 
 
+class Sport:
+    """The robot's own control, asked to lie down."""
+
+    def __init__(self) -> None:
+        self.last_code: int | None = None
+        self.asked_at: list[float] = []
+
+    def step_stand_down(self, now: float) -> None:
+        self.asked_at.append(now)
+
+
 class Bench:
     def __init__(self, mode: str | None = "normal", release: bool = True, look_only: bool = False) -> None:
         self.now = 50.0
         self.switcher = Switcher(mode)
-        self.decision = TakeOver(self.switcher, release, self.now, look_only)
+        self.sport = Sport()
+        self.decision = TakeOver(self.switcher, self.sport, release, self.now, look_only)
 
     def step(self, state: RobotState | None = LYING, rivals: int = 0, bad: int = 0) -> bool:
         self.now += LOOK
@@ -53,7 +65,8 @@ class Bench:
 
 def test_a_robot_that_lies_still_for_a_second_is_released_and_taken():
     bench = Bench()
-    assert not any(bench.run(LYING_TIME)) and "lie still: its sport mode 'normal'" in bench.decision.awaited
+    assert not any(bench.run(LYING_TIME))
+    assert bench.decision.awaited == "the robot to lie still: its sport mode 'normal' is released only then"
     assert bench.step() and bench.switcher.mode == ""
 
 
@@ -63,6 +76,38 @@ def test_one_that_does_not_is_waited_for(state):
     assert not any(bench.run(30.0, state=state)) and not bench.switcher.released_lying
     bench.run(LYING_TIME)
     assert bench.step()
+
+
+def test_one_that_stands_is_laid_down_by_its_own_control_before_it_is_released():
+    bench = Bench()
+    bench.run(3 * LOOK, state=STANDING)
+    assert bench.sport.asked_at == [50.0 + LOOK, 50.0 + 2 * LOOK, 50.0 + 3 * LOOK]
+    bench.sport.last_code = 0
+    bench.step(state=STANDING)
+    asked = "was asked to lay it down (it answered 0) and is released only then"
+    assert bench.decision.awaited == f"the robot to lie still: its sport mode 'normal' {asked}"
+    bench.sport.asked_at.clear()
+    assert not any(bench.run(LYING_TIME)) and bench.step() and not bench.sport.asked_at
+
+
+@pytest.mark.parametrize(
+    "mode, release, look_only, state",
+    [
+        (None, True, False, STANDING),
+        ("", True, False, STANDING),
+        ("", False, False, STANDING),
+        (None, False, False, STANDING),
+        ("normal", True, True, STANDING),
+        ("normal", True, False, UNKNOWN),
+        ("normal", True, False, MOVING),
+        ("normal", True, False, None),
+    ],
+)
+def test_nobody_else_is_laid_down(mode, release, look_only, state):
+    """Not without a sport mode, nor if that is not ours to release, nor in a dry run, nor with legs unknown."""
+    bench = Bench(mode, release, look_only)
+    bench.run(5.0, state=state)
+    assert not bench.sport.asked_at
 
 
 @pytest.mark.parametrize("speed, still", [(0.5, False), (-0.5, False), (0.4999, True)])

@@ -97,7 +97,7 @@ def test_silence_holds_the_command_or_lets_go(on_silence, after):
 
 def test_its_own_mode_holds_a_pose_through_silence_and_until_a_command():
     physics = Go2Physics(PhysicsOptions(on_silence="limp", silence_after=0.01))
-    physics.hold_pose()
+    physics.hold_pose(physics.lying_q)
     lying = physics.sense().q
     physics.step_ms(500)
     np.testing.assert_allclose(physics.sense().q, lying, atol=0.02)

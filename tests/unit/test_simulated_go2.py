@@ -10,9 +10,11 @@ import pytest
 from dbp_bringup.robot.physics import PhysicsOptions
 from dbp_bringup.robot.simulated_go2 import SimulatedGo2
 from dbp_policy import go2
+from dbp_policy.guard.checks.lowstate import is_lying
 from dbp_policy.types import MotorCommand
-from dbp_policy.unitree import wire
+from dbp_policy.unitree import rpc, wire
 from dbp_policy.unitree.remote import Remote, decode_remote
+from dbp_policy.unitree.sport import STAND_DOWN, STAND_UP
 
 ZERO = np.zeros(12)
 HOLD = MotorCommand(go2.STAND_Q, ZERO, np.full(12, 60.0), np.full(12, 5.0), ZERO)
@@ -39,6 +41,25 @@ def test_every_lowstate_carries_what_was_sensed():
         assert record["bms_state"]["cell_vol"][0] == round(1000.0 * sensed.battery_v / 8)
         assert decode_remote(state.remote) == robot.remote
         assert not record["motor_state"][12:]["q"].any() and not record["motor_state"][12:]["mode"].any()
+
+
+def test_its_own_control_keeps_it_standing_and_lays_it_down_when_asked():
+    robot = SimulatedGo2(PhysicsOptions(start="home"))
+    robot.step(2000)
+    standing = robot.truth()
+    assert standing.position[2] > 0.25 and standing.up_z > 0.99
+    assert robot.own_control.handle(STAND_DOWN, "{}") == (rpc.OK, "")
+    heights = []
+    for _ in range(1000):
+        robot.step()
+        heights.append(robot.truth().position[2])
+    assert heights[100] > 0.2, "it lies down, it does not drop"
+    assert heights[-1] < 0.12 and robot.truth().up_z > 0.99 and is_lying(wire.decode_lowstate(robot.lowstate(), 0.0))
+    assert robot.own_control.handle(STAND_UP, "{}") == (rpc.OK, "")
+    for _ in range(1000):
+        robot.step()
+    assert robot.truth().position[2] > 0.25
+    assert robot.own_control.handle(4711, "{}") == (rpc.ERROR_NOT_IMPLEMENTED, "")
 
 
 def test_sport_mode_holds_the_robot_and_takes_no_motor_commands():

@@ -172,6 +172,7 @@ class Go2Physics:
     Attributes:
         model: The MuJoCo model, for a viewer or a renderer.
         data: Its state, likewise.
+        lying_q: Angles of the lying pose, shape (12,), SDK order [rad].
     """
 
     def __init__(self, options: PhysicsOptions | None = None) -> None:
@@ -185,7 +186,7 @@ class Go2Physics:
         self._attitude_sigma = np.deg2rad(self.options.attitude_noise_deg)
         self._base = self.model.body("base").id
         self._keyframe = self.model.key(self.options.start).id
-        self._lying_q = self.model.key("lying").qpos[7:].copy()
+        self.lying_q = self.model.key("lying").qpos[7:].copy()
         joints = go2.JOINT_NAMES
         self._q_at = self._sensors(f"{name.removesuffix('_joint')}_q" for name in joints)
         self._dq_at = self._sensors(f"{name.removesuffix('_joint')}_dq" for name in joints)
@@ -229,14 +230,13 @@ class Go2Physics:
         self._held: np.ndarray | None = None
         self._silent_at_ms: float = np.inf
 
-    def hold_pose(self, q_sdk: np.ndarray | None = None, kp: float = go2.STAND_KP, kd: float = go2.STAND_KD) -> None:
-        """The robot's own mode holds a pose (the lying one unless given) by itself: no delay, no silence.
+    def hold_pose(self, q_sdk: np.ndarray, kp: float = go2.STAND_KP, kd: float = go2.STAND_KD) -> None:
+        """The robot's own mode holds a pose by itself: no delay, no silence.
 
         Raises:
             DbpError: The pose is not twelve finite angles.
         """
-        q = self._lying_q if q_sdk is None else q_sdk
-        command = _checked(q, np.zeros(12), np.full(12, kp), np.full(12, kd), np.zeros(12))
+        command = _checked(q_sdk, np.zeros(12), np.full(12, kp), np.full(12, kd), np.zeros(12))
         self.limp()
         self._held = command
 

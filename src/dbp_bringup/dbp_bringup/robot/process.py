@@ -22,6 +22,7 @@ from dbp_policy.errors import DbpError, run_main, say
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import motion_switcher_server
+from dbp_policy.unitree.sport import sport_server
 
 _PRIORITY = 70  # above the controllers: a real robot shares no processor with them
 _DISCOVERY = 0.5
@@ -32,9 +33,9 @@ _TRUTH_EVERY = 5
 
 @dataclass(frozen=True)
 class Args:
-    """A simulated Go2 on Unitree's low-level interface: rt/lowstate, rt/lowcmd and the motion_switcher service.
+    """A simulated Go2 on Unitree's low-level interface: rt/lowstate, rt/lowcmd, motion_switcher and sport services.
 
-    It starts lying down with its sport mode active, as the real robot does; a controller has to release that first.
+    It starts lying down with its sport mode active; a controller has to release that first.
     """
 
     network_interface: str = "lo"
@@ -51,6 +52,8 @@ class Args:
     """What the motors do when commands stop; what the real robot does is not documented."""
     sport_mode: Literal["normal", "ai", "mcf", "none"] = "normal"
     """Sport mode active at the start."""
+    start: Literal["lying", "standing"] = "lying"
+    """How its sport mode holds it at the start."""
     friction: float = 0.8
     """Sliding friction of the ground."""
     payload_kg: float = 0.0
@@ -76,8 +79,14 @@ class RobotProcess:
             dds_version=sdk.dds_version(),
             allow_private_interface=args.allow_private_interface,
         )
+        if args.start == "standing" and args.sport_mode == "none":
+            raise DbpError("--start standing: expected a sport mode that keeps the robot standing, got none")
         options = PhysicsOptions(
-            friction=args.friction, payload_kg=args.payload_kg, noise=args.noise, on_silence=args.on_silence
+            start="home" if args.start == "standing" else "lying",
+            friction=args.friction,
+            payload_kg=args.payload_kg,
+            noise=args.noise,
+            on_silence=args.on_silence,
         )
         self._robot = SimulatedGo2(options, "" if args.sport_mode == "none" else args.sport_mode)
         physics = self._robot.physics
@@ -90,7 +99,10 @@ class RobotProcess:
         if others.matched:
             raise DbpError(f"expected no other robot on DDS domain {args.domain}, found one: --domain separates them")
         self._states = participant.writer(wire.LOWSTATE_TOPIC)
-        self._switcher = motion_switcher_server(participant, self._robot.sport)
+        self._services = (
+            motion_switcher_server(participant, self._robot.sport),
+            sport_server(participant, self._robot.own_control),
+        )
         self._channel = local_channel.Channel(args.runtime_dir, local_channel.ROBOT_SOCKET)
         self._stopping = threading.Event()
 
@@ -124,7 +136,8 @@ class RobotProcess:
         if tick % _TRUTH_EVERY == 0:
             local_channel.send_truth(self._channel, self._robot.truth(), now())
         elif tick % _TRUTH_EVERY == 1:
-            self._switcher.poll()
+            for service in self._services:
+                service.poll()
             for message in self._channel.receive():
                 self._handle(message)
         if tick % 17 == 0:  # about VIDEO_HZ

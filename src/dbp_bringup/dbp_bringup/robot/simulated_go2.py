@@ -11,8 +11,12 @@ from dbp_policy.types import RobotState
 from dbp_policy.unitree import wire
 from dbp_policy.unitree.motion_switcher import SportModeService
 from dbp_policy.unitree.remote import ABSENT, Remote, encode_remote
+from dbp_policy.unitree.sport import SportService
 
 LOWSTATE_PERIOD_MS = 1000 // go2.LOWSTATE_HZ
+
+SPORT_MOTION_TIME = 1.5
+"""How long its own control takes to stand up or to lie down [s]; invented."""
 
 IMU_TEMPERATURE_C = 60
 """Invented, as are all temperatures and the battery: the robot's are not published."""
@@ -21,17 +25,20 @@ IMU_TEMPERATURE_C = 60
 class SimulatedGo2:
     """The MuJoCo robot: physics behind Unitree's messages.
 
-    While its sport mode is active the robot holds the lying pose by itself and takes no motor commands; once that is
-    released the motors are limp until the first command.
+    While its sport mode is active the robot stands or lies by itself and takes no motor commands; once that is released
+    the motors are limp until the first command.
 
     Args:
-        options: Of the physics.
+        options: Of the physics; started in the keyframe `home`, its own control keeps it standing.
         sport_mode: The mode active at power-up, "" for none.
     """
 
     def __init__(self, options: PhysicsOptions | None = None, sport_mode: str = "normal") -> None:
         self.physics = Go2Physics(options)
         self.sport = SportModeService(sport_mode)
+        self.own_control = SportService(self.sport, standing=self.physics.options.start == "home")
+        self._stands = float(self.own_control.standing)
+        """How far its own control has it standing, from 0 to 1."""
         self.remote: Remote = ABSENT
         self.rejected = 0
         """Motor commands refused: bad bytes, bad numbers, or sport mode active."""
@@ -54,7 +61,7 @@ class SimulatedGo2:
 
     def step(self, milliseconds: int = LOWSTATE_PERIOD_MS) -> None:
         """Lets time pass."""
-        self._follow_sport_mode()
+        self._follow_sport_mode(milliseconds)
         self.physics.step_ms(milliseconds)
 
     def lowstate(self) -> bytes:
@@ -65,10 +72,15 @@ class SimulatedGo2:
         """Ground truth, for tests and reports only."""
         return self.physics.truth()
 
-    def _follow_sport_mode(self) -> None:
-        if self.sport.active and not self._sport_active:
-            self.physics.hold_pose()
-        elif self._sport_active and not self.sport.active:
+    def _follow_sport_mode(self, milliseconds: int = 0) -> None:
+        if self.sport.active:
+            way = self.own_control.standing - self._stands
+            moved = np.clip(way, -1e-3 * milliseconds / SPORT_MOTION_TIME, 1e-3 * milliseconds / SPORT_MOTION_TIME)
+            if moved or not self._sport_active:
+                self._stands += moved
+                lying_q = self.physics.lying_q
+                self.physics.hold_pose(lying_q + self._stands * (go2.STAND_Q - lying_q))
+        elif self._sport_active:
             self.physics.limp()
         self._sport_active = self.sport.active
 

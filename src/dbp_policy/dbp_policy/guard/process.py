@@ -26,6 +26,7 @@ from dbp_policy.types import Beat, JointTarget, Mode, OperatorRequest, Request, 
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import MotionSwitcherClient
+from dbp_policy.unitree.sport import SportClient
 
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
 _PRIORITY = 60
@@ -52,7 +53,7 @@ class Args:
     domain: int = network.SIMULATION_DOMAIN
     """DDS domain: 0 is the real robot, anything else a simulated one."""
     release_sport_mode: bool = True
-    """Release the robot's own motion service before taking control, once the robot lies still."""
+    """Have the robot's own control lay it down, then release it, before taking control."""
     standby: bool = True
     """Expect a standby beside this guard; without one nobody may stand up."""
     dry_run: bool = False
@@ -87,6 +88,7 @@ class Robot:
         self.commands_heard = participant.reader(wire.LOWCMD_TOPIC, depth=64)
         self.commands = None if dry_run else participant.writer(wire.LOWCMD_TOPIC)
         self.switcher = MotionSwitcherClient(participant)
+        self.sport = SportClient(participant)
 
 
 class GuardProcess:
@@ -130,7 +132,8 @@ class GuardProcess:
             DbpError: See `TakeOver.step`.
         """
         begin, told = now(), ""
-        decision = TakeOver(self._robot.switcher, release, begin, look_only=self._rehearsal is not None)
+        robot, look_only = self._robot, self._rehearsal is not None
+        decision = TakeOver(robot.switcher, robot.sport, release, begin, look_only)
         while not self._stopping.wait(_LOOK):
             self._beat()
             states = self._states()

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from dbp_policy.errors import DbpError
-from dbp_policy.guard.checks.lowstate import is_lying
+from dbp_policy.guard.checks.lowstate import is_lying, is_valid
 from dbp_policy.guard.guard import REST_SPEED
 from dbp_policy.types import RobotState
 
@@ -27,18 +27,30 @@ class MotionSwitcher(Protocol):
     def step_release(self, now: float, lying: bool) -> bool: ...
 
 
+class Sport(Protocol):
+    """The robot's own control, as `unitree.sport.SportClient` reaches it."""
+
+    last_code: int | None
+
+    def step_stand_down(self, now: float) -> None: ...
+
+
 class TakeOver:
     """Decides when the motors are ours.
 
     Args:
         switcher: The robot's motion service.
-        release: Whether to release an active sport mode.
+        sport: The robot's own control.
+        release: Whether to have an active sport mode lay the robot down, and to release it then.
         now: Time [s].
         look_only: Take nothing from anybody: a robot that is there is enough.
     """
 
-    def __init__(self, switcher: MotionSwitcher, release: bool, now: float, look_only: bool = False) -> None:
+    def __init__(
+        self, switcher: MotionSwitcher, sport: Sport, release: bool, now: float, look_only: bool = False
+    ) -> None:
         self._switcher = switcher
+        self._sport = sport
         self._release = release
         self._look_only = look_only
         self._state: RobotState | None = None
@@ -75,6 +87,8 @@ class TakeOver:
 
     def _let_go(self, lying: bool, now: float) -> bool:
         if self._release:
+            if self._switcher.mode and is_valid(self._state) and not is_lying(self._state):
+                self._sport.step_stand_down(now)
             return self._switcher.step_release(now, lying)
         if active := self._switcher.step_check(now):
             raise DbpError(f"expected the robot's motion service to be released, got {active!r} active")
@@ -95,7 +109,9 @@ class TakeOver:
             bad = f" ({bad_lowstates} came with a wrong length or CRC)" if bad_lowstates else ""
             return f"rt/lowstate{bad} (is the robot on, and the interface the right one?)"
         if self._switcher.mode and not lying:
-            return f"the robot to lie still: its sport mode {self._switcher.mode!r} is released only then"
+            mode, code = self._switcher.mode, self._sport.last_code
+            asked = f"was asked to lay it down (it answered {code}) and " if code is not None else ""
+            return f"the robot to lie still: its sport mode {mode!r} {asked}is released only then"
         return "the motion_switcher service"
 
 

@@ -119,7 +119,6 @@ class MotionSwitcherClient:
         Args:
             now: Monotonic time [s]; call it again and again, at any rate.
             lying: The robot lies still. Only then is its own control taken away: released while it stands, it falls.
-                To lay it down is its operator's business.
 
         Returns:
             No sport mode is active any more.
