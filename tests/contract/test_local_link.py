@@ -29,7 +29,7 @@ STATE = RobotState(
     battery_v=29.1,
     remote=bytes(range(40)),
 )
-STATUS = GuardStatus(Mode.POLICY, True, True, 0.5, ("policy_stale", "estop"), "start refused: no", 7, 9)
+STATUS = GuardStatus(Mode.POLICY, True, True, 0.5, ("policy_stale", "estop"), "start refused: no", 7, 9, True)
 TARGET = JointTarget(42, 1.25, 99, go2.STAND_Q, np.full(12, 25.0), np.full(12, 0.5), estimator_diverged=True)
 MESSAGES = (STATE, STATUS, TARGET, *(OperatorRequest(request, 3.5) for request in Request))
 

@@ -192,10 +192,10 @@ def test_a_dry_run_shows_commands_and_sends_none(namespaces):
         run.wait_for(r"warning +sport mode +'normal' is active")
         run.wait_for("real: ready, DRY RUN: nothing is sent")
         begin = now()
-        run.ask("1", "stand_up", "standing_up")
+        run.ask("1", "stand_up", "dry run: standing_up")
         run.wait_for("guard: dry run, standing.*: would send kp 60 kd 5, FR ", start=0)
         run.watch(3.0)
-        run.ask("x", "estop", "[a-z_]+, latched")
+        run.ask("x", "estop", "dry run: [a-z_]+, latched")
         run.wait_for(r"guard: dry run, damping \[.*estop.*: would send damping", start=0)
         run.watch(1.0)
         assert run.leave() == 130

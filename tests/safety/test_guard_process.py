@@ -409,6 +409,7 @@ def test_a_dry_run_shows_commands_and_has_nothing_to_send_them_by(tmp_path, monk
     assert Mode.STANDING_UP in bench.told and not bench.robot.sent
     statuses = [entry[1] for entry in bench.told if isinstance(entry, tuple)]
     assert statuses and not any("second_writer" in status.faults for status in statuses)
+    assert all(status.dry_run for status in statuses) and statuses[-1].mode_name == "dry run: standing_up"
     said = capsys.readouterr().out
     assert said.startswith("guard: dry run, standing_up: would send kp ") and "FR " in said
 

@@ -33,6 +33,11 @@ def test_a_recording_of_ros_is_made_in_the_robots_namespace():
     assert found["policy_node"].namespace == "robot1"
 
 
+def test_a_stamped_cmd_vel_is_recorded_as_such():
+    assert "--stamped-cmd-vel" not in processes(record="true")["ros_recorder"]
+    assert "--stamped-cmd-vel" in processes(record="true", stamped_cmd_vel="true")["ros_recorder"]
+
+
 def test_anything_else_is_refused():
     with pytest.raises(DbpError, match="expected true or false, got 'yes'"):
         processes(arm="yes")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dbp_bringup import stack, teleop
 from dbp_bringup.preflight import checked_real_stack
 from dbp_bringup.session import Session
 from dbp_bringup.supervisor import Supervisor
+from dbp_policy import paths
 from dbp_policy.cli import parse
 from dbp_policy.errors import run_main
 from dbp_policy.onnx_policy import load_runner
@@ -42,6 +43,10 @@ class Args:
     """For tests: DDS domain of a simulated robot on a private interface, in place of the robot's 0."""
     record: bool = False
     """Record the run into bags, in a new folder below ./recordings."""
+    namespace: str = ""
+    """ROS namespace of this robot's topics, such as robot1."""
+    runtime_dir: Path = field(default_factory=paths.runtime_dir)
+    """Folder of the stack's local sockets; a second robot on this host takes another."""
 
 
 def main() -> int:
@@ -56,12 +61,13 @@ def main() -> int:
         values["arm"] = str(args.arm).lower()
         values["policy"] = str(args.policy.absolute()) if args.policy else ""
         values["record"] = str(args.record)
+        values |= {"namespace": args.namespace, "runtime_dir": str(args.runtime_dir)}
         values |= stack.remote_stop_values(args.estop_endpoints, args.estop_key)
         with Supervisor(checked_real_stack(values)) as supervisor:
-            with Session("cmd_vel_teleop", supervisor.check) as session:
+            with Session("cmd_vel_teleop", supervisor.check, args.namespace or None) as session:
                 session.wait_ready(timeout=3600.0)
                 print("real: ready, " + (ARMED if args.arm else DRY))
-                teleop.drive(session, supervisor.check)
+                teleop.drive(session, args.runtime_dir, supervisor.check)
         return 0
 
     return run_main(body)

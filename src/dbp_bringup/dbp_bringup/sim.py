@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +54,10 @@ class Args:
     """Write a video of the run (mp4)."""
     domain: int = SIMULATION_DOMAIN
     """DDS domain of the simulated robot."""
+    namespace: str = ""
+    """ROS namespace of this robot's topics, such as robot1."""
+    runtime_dir: Path = field(default_factory=paths.runtime_dir)
+    """Folder of the stack's local sockets; a second robot on this host takes another, and another domain."""
     on_silence: Literal["hold", "limp"] = "hold"
     """What the simulated motors do when commands stop."""
     noise: float = 0.0
@@ -93,20 +97,19 @@ def run(args: Args) -> int:
 
 def _run(args: Args, folder: Path) -> int:
     scripted = args.seconds is not None
-    runtime_dir = paths.runtime_dir()
     recorder = stack.Process(
         "recorder",
         "dbp_bringup",
         "recorder",
-        ("--out", str(folder / "run.npz"), "--domain", str(args.domain), "--runtime-dir", str(runtime_dir)),
+        ("--out", str(folder / "run.npz"), "--domain", str(args.domain), "--runtime-dir", str(args.runtime_dir)),
     )
-    processes = stack.simulated_stack(_values(args, runtime_dir)) + ((recorder,) if scripted else ())
+    processes = stack.simulated_stack(_values(args)) + ((recorder,) if scripted else ())
     with StallWatch() as stalls, Supervisor(processes) as supervisor:
         topic = "cmd_vel" if scripted else "cmd_vel_teleop"
-        with Session(topic, supervisor.check) as session:
+        with Session(topic, supervisor.check, args.namespace or None) as session:
             session.wait_ready()
             if not scripted:
-                return _interactive(session, supervisor)
+                return _interactive(session, supervisor, args.runtime_dir)
             try:
                 marks = _script(session, args)
             except DbpError as error:  # where the machine itself stood still, that may be why
@@ -116,10 +119,11 @@ def _run(args: Args, folder: Path) -> int:
     return _conclude(report, args.json)
 
 
-def _values(args: Args, runtime_dir: Path) -> dict[str, str]:
+def _values(args: Args) -> dict[str, str]:
     return {
         "policy": str(args.policy.absolute()) if args.policy else "",
-        "runtime_dir": str(runtime_dir),
+        "runtime_dir": str(args.runtime_dir),
+        "namespace": args.namespace,
         "domain": str(args.domain),
         "headless": str(args.headless).lower(),
         "video": str(args.video.absolute()) if args.video else "",
@@ -161,11 +165,11 @@ def _script(session: Session, args: Args) -> dict:
     return {"windows": {"up": (up, end), "walk": (min(begin + SETTLE, end - 0.1), end)}, "notes": notes}
 
 
-def _interactive(session: Session, supervisor: Supervisor) -> int:
+def _interactive(session: Session, supervisor: Supervisor, runtime_dir: Path) -> int:
     print("sim: ready. Velocity goes to the ROS topic cmd_vel (autonomy) or joy (gamepad), on this host; services:")
     print("     stand_up, start, sit_down, estop, reset (std_srvs/Trigger). From another terminal: ./dbp estop")
     if sys.stdin.isatty():
-        teleop.drive(session, supervisor.check)
+        teleop.drive(session, runtime_dir, supervisor.check)
     while True:
         supervisor.check()
         session.spin(0.5)

@@ -113,8 +113,9 @@ def _controllers(v: Mapping[str, str], interface: str, domain: str, dry_run: boo
     wire = ("--network-interface", interface, "--domain", domain, *_folder(v))
     named = (("policy", v["policy"]), ("runtime_dir", v["runtime_dir"]))
     parameters = tuple((name, value) for name, value in named if value)
-    recording = recorders(new_recording(), wire, v["namespace"]) if _truth(v["record"]) else ()
-    parameters += (("stamped_cmd_vel", True),) if _truth(v["stamped_cmd_vel"]) else ()
+    stamped = _truth(v["stamped_cmd_vel"])
+    recording = recorders(new_recording(), wire, v["namespace"], stamped) if _truth(v["record"]) else ()
+    parameters += (("stamped_cmd_vel", True),) if stamped else ()
     node = Process("policy_node", "dbp_policy", "policy_node", (), parameters, is_node=True, namespace=v["namespace"])
     if dry_run:  # a standby has a writer of rt/lowcmd, ready to damp
         return *recording, node, Process("guard", "dbp_policy", "guard", (*wire, "--dry-run", *_remote_stops(v)))
@@ -131,15 +132,19 @@ def new_recording() -> Path:
     return Path("recordings", datetime.now().strftime("%Y-%m-%d_%H-%M-%S")).absolute()
 
 
-def recorders(folder: Path, wire: tuple[str, ...], namespace: str = "") -> tuple[Process, ...]:
+def recorders(
+    folder: Path, wire: tuple[str, ...], namespace: str = "", stamped_cmd_vel: bool = False
+) -> tuple[Process, ...]:
     """One bag of the robot's side and one of ROS's: their two kinds of DDS never share a process.
 
     Args:
         folder: Of the recording.
         wire: The guard's options for network interface, domain and sockets.
         namespace: Of the robot's ROS topics.
+        stamped_cmd_vel: cmd_vel carries TwistStamped.
     """
     robot, ros = ("--out", str(folder / "robot"), *wire), ("--out", str(folder / "ros"))
+    ros += ("--stamped-cmd-vel",) if stamped_cmd_vel else ()
     return (
         Process("wire_recorder", "dbp_bringup", "wire_recorder", robot, may_end=True),
         Process("ros_recorder", "dbp_bringup", "ros_recorder", ros, is_node=True, may_end=True, namespace=namespace),

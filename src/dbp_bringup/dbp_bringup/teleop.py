@@ -6,7 +6,8 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -66,19 +67,25 @@ class Driver:
         return bool(self.velocity.any()) or now - self._touched < HOLD
 
 
-def ask(session: Session, service: str) -> str:
+def ask(session: Session, service: str, runtime_dir: Path) -> str:
     """Asks for a service and says what came of it; a stop goes to the guard itself first, past ROS."""
     try:
         if service == "estop":
             with contextlib.suppress(DbpError):  # no guard on this host: through ROS, then
-                return ask_guard(paths.runtime_dir(), Request.ESTOP).mode.name.lower() + ", latched"
+                return ask_guard(runtime_dir, Request.ESTOP).mode_name + ", latched"
         return session.ask(service)[1]
     except DbpError as error:
         return f"FAILED, {error}"
 
 
-def drive(session: Session, watch: Callable[[], None] = lambda: None) -> None:
-    """Drives by keys until Ctrl-C; the session has to publish as teleop."""
+def drive(session: Session, runtime_dir: Path, watch: Callable[[], None] = lambda: None) -> None:
+    """Drives by keys until Ctrl-C.
+
+    Args:
+        session: Has to publish as teleop.
+        runtime_dir: Folder of the stack's local sockets: a stop goes that way first.
+        watch: Called again and again, to raise if the stack has died.
+    """
     print(HELP)
     driver = Driver()
     with Keyboard() as keyboard:
@@ -87,7 +94,7 @@ def drive(session: Session, watch: Callable[[], None] = lambda: None) -> None:
             for key in keyboard.keys():
                 service = driver.press(key, now())
                 if service:
-                    print(f"\r\033[K{service}: {ask(session, service)}")
+                    print(f"\r\033[K{service}: {ask(session, service, runtime_dir)}")
             if driver.in_charge(now()):
                 session.drive(driver.velocity)
             session.spin(COMMAND_PERIOD)
@@ -102,6 +109,10 @@ class Args:
 
     network: bool = False
     """Reach a stack on another host, as started by `dbp real`; otherwise ROS stays on this one."""
+    namespace: str | None = None
+    """The stack's ROS namespace, such as robot1."""
+    runtime_dir: Path = field(default_factory=paths.runtime_dir)
+    """Folder of the stack's local sockets, if it runs on this host: a stop goes that way first."""
 
 
 def main() -> int:
@@ -111,8 +122,8 @@ def main() -> int:
         args = parse(Args, "dbp teleop")
         if not args.network:
             os.environ.update(local_discovery(os.environ.get("ROS_DISTRO")))
-        with Session("cmd_vel_teleop") as session:
-            drive(session)
+        with Session("cmd_vel_teleop", namespace=args.namespace) as session:
+            drive(session, args.runtime_dir)
         return 0
 
     return run_main(body)

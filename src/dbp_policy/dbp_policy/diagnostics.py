@@ -26,6 +26,7 @@ def guard(node: str, status: GuardStatus, mode: str) -> DiagnosticStatus:
     """The guard: mode, latch, all faults. `mode` is the status's, or that the guard is silent."""
     values = {
         "mode": mode,
+        "dry_run": status.dry_run,
         "in_control": status.in_control,
         "latched": status.latched,
         "faults": ",".join(status.faults),

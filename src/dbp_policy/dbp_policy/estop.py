@@ -38,7 +38,7 @@ def main() -> int:
             status = ask_guard(args.runtime_dir, request)
         if status.refusal:
             raise DbpError(status.refusal)
-        print(f"{'released' if args.reset else 'stopped'}: mode {status.mode.name.lower()}, latched {status.latched}")
+        print(f"{'released' if args.reset else 'stopped'}: mode {status.mode_name}, latched {status.latched}")
         return 0
 
     return run_main(body)

@@ -18,7 +18,7 @@ from dbp_policy.types import Beat, GuardStatus, JointTarget, Mode, OperatorReque
 
 _HEADER = struct.Struct("<4sB3x")
 _STATE, _TARGET, _REQUEST, _STATUS, _BEAT = b"DBPs", b"DBPt", b"DBPr", b"DBPg", b"DBPb"
-_VERSION = 3
+_VERSION = 4
 
 _STATE_DTYPE = np.dtype(
     [
@@ -45,7 +45,7 @@ _TARGET_DTYPE = np.dtype(
 )
 _NAMES_BYTES, _TEXT_BYTES = 1024, 256
 """Room for the names of all faults of the guard's table at once; a longer refusal is cut."""
-_STATUS_STRUCT = struct.Struct(f"<B2?f2I{_NAMES_BYTES}s{_TEXT_BYTES}s")
+_STATUS_STRUCT = struct.Struct(f"<B3?f2I{_NAMES_BYTES}s{_TEXT_BYTES}s")
 _REQUEST_STRUCT = struct.Struct("<Bd")
 _BEAT_STRUCT = struct.Struct("<I2?")
 
@@ -112,11 +112,12 @@ def _plain(value):
 
 def _pack_status(s: GuardStatus) -> bytes:
     texts = (",".join(s.faults).encode(), s.refusal.encode())  # cut by the struct
-    return _STATUS_STRUCT.pack(s.mode, s.in_control, s.latched, s.speed_scale, s.requests_seen, s.overruns, *texts)
+    flags, counts = (s.in_control, s.latched, s.dry_run), (s.requests_seen, s.overruns)
+    return _STATUS_STRUCT.pack(s.mode, *flags, s.speed_scale, *counts, *texts)
 
 
 def _unpack_status(body) -> GuardStatus:
-    mode, in_control, latched, speed_scale, seen, overruns, faults, refusal = _STATUS_STRUCT.unpack(body)
+    mode, in_control, latched, dry_run, speed_scale, seen, overruns, faults, refusal = _STATUS_STRUCT.unpack(body)
     names = faults.rstrip(b"\0").decode(errors="replace")
     return GuardStatus(
         mode=Mode(mode),
@@ -127,6 +128,7 @@ def _unpack_status(body) -> GuardStatus:
         refusal=refusal.rstrip(b"\0").decode(errors="replace"),
         requests_seen=seen,
         overruns=overruns,
+        dry_run=dry_run,
     )
 
 

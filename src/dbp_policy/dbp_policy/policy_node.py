@@ -286,7 +286,7 @@ class PolicyNode(LifecycleNode):
             return answer
         try:
             status = ask_guard(self._folder, request)
-            answer.success, answer.message = not status.refusal, status.refusal or status.mode.name.lower()
+            answer.success, answer.message = not status.refusal, status.refusal or status.mode_name
         except DbpError as error:
             answer.success, answer.message = False, str(error)
         return answer
@@ -330,7 +330,7 @@ class PolicyNode(LifecycleNode):
 
     def _mode_name(self, control: ControlThread, status: GuardStatus) -> str:
         """The guard's mode, or that the guard says nothing."""
-        return status.mode.name.lower() if now() - control.heard < GUARD_TIMEOUT else "guard_silent"
+        return status.mode_name if now() - control.heard < GUARD_TIMEOUT else "guard_silent"
 
     def _diagnose(self) -> None:
         control = self._control

@@ -135,6 +135,13 @@ class GuardStatus:
     """How many requests the guard has answered, granted or refused."""
     overruns: int = 0
     """Guard ticks that came more than one period late."""
+    dry_run: bool = False
+    """It sends nothing: modes and commands are what they would be."""
+
+    @property
+    def mode_name(self) -> str:
+        """The mode as an operator reads it, such as `standing_up`, or `dry run: standing_up`."""
+        return f"{'dry run: ' if self.dry_run else ''}{self.mode.name.lower()}"
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,10 @@ class Args:
     """DDS domain; by default the simulated robot's on loopback, the real one's elsewhere."""
     runtime_dir: Path = field(default_factory=paths.runtime_dir)
     """Folder of the stack's local sockets."""
+    namespace: str = ""
+    """The stack's ROS namespace, such as robot1."""
+    stamped_cmd_vel: bool = False
+    """cmd_vel carries TwistStamped."""
 
 
 def main() -> int:
@@ -45,7 +49,8 @@ def main() -> int:
         wire += ("--runtime-dir", str(args.runtime_dir))
         environment = stack.local_discovery(os.environ.get("ROS_DISTRO")) if simulated else {}
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with Supervisor(stack.recorders(args.out.absolute(), wire), environment) as supervisor:
+        recorders = stack.recorders(args.out.absolute(), wire, args.namespace, args.stamped_cmd_vel)
+        with Supervisor(recorders, environment) as supervisor:
             while len(supervisor.ended()) < 2:
                 supervisor.check()
                 time.sleep(0.2)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -20,6 +20,11 @@ from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import Imu, JointState, Joy
 from std_msgs.msg import String
 
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:  # not on PyPI: only where ROS 2 is installed
+    TFMessage = None
+
 from dbp_bringup.bags.definitions import ros
 from dbp_bringup.bags.options import BagOptions
 from dbp_policy.cli import parse
@@ -27,26 +32,35 @@ from dbp_policy.errors import run_main
 
 _STREAM = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)  # meets any publisher, holds up none
 _LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-TOPICS = (
-    ("joint_states", JointState, _STREAM),
-    ("imu/data", Imu, _STREAM),
-    ("odom", Odometry, _STREAM),
-    ("cmd_vel", Twist, _STREAM),
-    ("cmd_vel_teleop", Twist, _STREAM),
-    ("joy", Joy, _STREAM),
-    ("mode", String, _LATCHED),
-    ("/diagnostics", DiagnosticArray, _STREAM),
-)
-"""What is recorded, by the names that the policy node uses."""
 
 
-@dataclass(frozen=True)
+def topics(stamped_cmd_vel: bool) -> list[tuple[str, type, QoSProfile]]:
+    """What is recorded, by the names and types that the policy node uses."""
+    named = [
+        ("joint_states", JointState, _STREAM),
+        ("imu/data", Imu, _STREAM),
+        ("odom", Odometry, _STREAM),
+        ("cmd_vel", TwistStamped if stamped_cmd_vel else Twist, _STREAM),
+        ("cmd_vel_teleop", Twist, _STREAM),
+        ("joy", Joy, _STREAM),
+        ("command", TwistStamped, _STREAM),
+        ("source", String, _LATCHED),
+        ("mode", String, _LATCHED),
+        ("/diagnostics", DiagnosticArray, _STREAM),
+    ]
+    return named + ([("tf", TFMessage, _STREAM)] if TFMessage else [])
+
+
+@dataclass(frozen=True, kw_only=True)
 class Args(BagOptions):
     """Records the stack's ROS topics into a bag."""
 
+    stamped_cmd_vel: bool = False
+    """cmd_vel carries TwistStamped."""
+
 
 class RosRecorder(Node):
-    """Subscribes to `TOPICS` in its namespace.
+    """Subscribes to `topics` in its namespace.
 
     Raises:
         DbpError: The folder cannot be made.
@@ -54,9 +68,10 @@ class RosRecorder(Node):
 
     def __init__(self, args: Args) -> None:
         super().__init__("ros_recorder")
-        channels = {name: ros(self.resolve_topic_name(name), kind) for name, kind, _ in TOPICS}
+        recorded = topics(args.stamped_cmd_vel)
+        channels = {name: ros(self.resolve_topic_name(name), kind) for name, kind, _ in recorded}
         self.bag = args.open_bag(tuple(channels.values()))
-        for name, kind, qos in TOPICS:
+        for name, kind, qos in recorded:
             self.create_subscription(kind, name, self._taker(channels[name].topic), qos, raw=True)
 
     def _taker(self, topic: str):

@@ -182,6 +182,7 @@ class GuardProcess:
         output = self._guard.step(heard, now())
         if self._rehearsal is not None:
             self._rehearse(output)
+            output = replace(output, status=replace(output.status, dry_run=True))
         else:
             self._command(output)
         self._stops.tell(output.status)

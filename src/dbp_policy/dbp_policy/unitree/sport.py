@@ -1,7 +1,7 @@
 """The robot's own way to lie down: the `sport` service, which commands the motors while a sport mode is active.
 
-Api ids: unitree_sdk2_python, unitree_sdk2py/go2/sport/sport_api.py. The SDK's low-level example lays the robot down with
-it before it has the sport mode released (example/go2/low_level/go2_stand_example.py).
+Api ids: unitree_sdk2_python, unitree_sdk2py/go2/sport/sport_api.py. The SDK's low-level example lays the robot down
+with it before it has the sport mode released (example/go2/low_level/go2_stand_example.py).
 """
 
 from __future__ import annotations
