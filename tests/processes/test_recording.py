@@ -53,7 +53,8 @@ def test_a_recorded_walk_is_complete_opens_with_mcap_and_rosbags_and_replays_wit
         odometry = [c for c in reader.connections if c.topic == "/odom"]
         x = [reader.deserialize(data, c.msgtype).pose.pose.position.x for c, _, data in reader.messages(odometry)]
     assert counts["/lowstate"] == len(ticks) and counts["/lowcmd"] > 3000 and counts["/policy/tick"] > 300
-    assert min(counts[name] for name in ("/joint_states", "/imu/data", "/odom", "/cmd_vel", "/command", "/diagnostics")) > 10
+    streams = ("/joint_states", "/imu/data", "/odom", "/cmd_vel", "/command", "/diagnostics")
+    assert min(counts[name] for name in streams) > 10
     assert counts["/source"] >= 2, "nobody, then autonomy"
     assert "standing" in modes[: modes.index("policy")] and "damping" in modes[modes.index("policy") :]
     assert max(x) - min(x) > 0.8, "it walked"

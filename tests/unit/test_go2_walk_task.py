@@ -132,6 +132,18 @@ def test_the_actor_sees_what_the_robot_has_and_what_the_runner_builds():
     np.testing.assert_allclose(observation[0].numpy(), Observer(OBSERVATION).observe(signals), atol=1e-6)
 
 
+def test_an_actor_that_reads_the_velocity_sees_it_last_with_the_noise_of_an_estimate():
+    blind = Go2Walk(Go2WalkConfig(randomisation=full_randomisation()))
+    task = Go2Walk(Go2WalkConfig(randomisation=full_randomisation(), observe_velocity=True))
+    state, memory = _standing() + 0.01 * torch.arange(34), _memory(command=(0.1, 0.2, 0.3), phase=0.2)
+    observation = task.observe(state, memory)
+    assert torch.equal(observation[:, :-3], blind.observe(state, memory))
+    assert torch.equal(observation[:, -3:], state[:, VELOCITY])
+    assert task.observation_size == blind.observation_size + 3 == len(task.observation_noise)
+    assert torch.equal(task.observation_noise[:-3], blind.observation_noise)
+    assert task.observation_noise[-3:].tolist() == pytest.approx([0.05] * 3)
+
+
 def test_episodes_end_at_their_time_limit_without_counting_as_falls():
     task = Go2Walk(Go2WalkConfig(episode_s=0.2, zero_command=1.0))
     env = Env(task, 4, seed=0, stagger=False)

@@ -94,6 +94,15 @@ def test_the_range_of_commands_is_an_option_that_stays_with_the_run(tmp_path):
     assert "--randomise none --command-max 1 0.5 0.8 --out" in card and "(1.0, 0.5, 0.8) m/s" in card
 
 
+def test_a_policy_may_read_the_estimated_velocity(tmp_path):
+    assert _train(tmp_path / "run", observe_velocity=True, randomise="full") == 0
+    export(tmp_path / "run", tmp_path / "walk.onnx")
+    contract = load_runner(tmp_path / "walk.onnx").contract
+    assert contract.reads_velocity and contract.observation[-1].name == "velocity_body"
+    card = (tmp_path / "walk.md").read_text()
+    assert "--randomise full --observe-velocity --out" in card and "the estimated velocity of its trunk." in card
+
+
 def test_a_policy_that_only_falls_is_evaluated_and_exported_all_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr("dbp_training.tasks.go2_walk.Go2Walk.terminated", lambda self, reached: reached[..., 0] < 1e9)
     assert _train(tmp_path / "run", steps=500) == 0
@@ -189,6 +198,8 @@ def test_a_task_without_randomisation_says_so(tmp_path):
         _train(tmp_path / "run", task="push_t", randomise="full")
     with pytest.raises(DbpError, match="push_t: expected no --command-max"):
         _train(tmp_path / "run", task="push_t", command_max=(1.0, 0.6, 1.0))
+    with pytest.raises(DbpError, match="push_t: expected no --observe-velocity"):
+        _train(tmp_path / "run", task="push_t", observe_velocity=True)
 
 
 def test_arguments_that_make_no_sense_are_refused(tmp_path):

@@ -56,6 +56,11 @@ class Contract:
     def observation_size(self) -> int:
         return observation_size(self.observation)
 
+    @property
+    def reads_velocity(self) -> bool:
+        """The policy is told the estimated velocity of the trunk."""
+        return any(term.name == "velocity_body" for term in self.observation)
+
     def to_json(self) -> str:
         """JSON with every number at full precision."""
         return json.dumps({"schema": SCHEMA, **asdict(self)}, allow_nan=False)

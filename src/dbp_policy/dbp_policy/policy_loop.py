@@ -69,8 +69,7 @@ class PolicyLoop:
             runner: The new policy, at the beginning of an episode.
         """
         self._runner = runner
-        reads_velocity = any(t.name == "velocity_body" for t in runner.contract.observation)
-        if self._estimator is None and reads_velocity:
+        if self._estimator is None and runner.contract.reads_velocity:
             self._estimator = Estimator()
         self._period_ms = round(1000.0 / runner.contract.rate_hz)
         self._due_ms: int | None = None

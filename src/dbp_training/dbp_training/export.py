@@ -38,7 +38,8 @@ def load_actor(folder: RunFolder) -> tuple[RunConfig, Actor]:
     if config.task != Go2Walk.name:
         raise DbpError(f"{folder.path}: expected a run of {Go2Walk.name}, which a robot can walk by, got {config.task}")
     state = folder.load_checkpoint()
-    actor = Actor(Go2Walk.observation_size, Go2Walk.action_size, config.algorithm.first_order.hidden)
+    task = Go2Walk(config.task_config)
+    actor = Actor(task.observation_size, task.action_size, config.algorithm.first_order.hidden)
     with wrong_version(folder.checkpoint_path):
         actor.load_state_dict(state["averaged"])
     return config, actor.eval()
@@ -55,7 +56,7 @@ def make_contract(config: RunConfig, evaluation: dict[str, Any]) -> Contract:
         kp=(task.kp,) * go2.NUM_JOINTS,
         kd=(task.kd,) * go2.NUM_JOINTS,
         rate_hz=task.rate_hz,
-        observation=Go2Walk.observation_terms,
+        observation=Go2Walk(task).observation_terms,
         command_min=tuple(-v for v in top),
         command_max=top,
         gait_hz=task.gait_hz,
@@ -112,6 +113,8 @@ def card(config: RunConfig, evaluation: dict[str, Any], file_name: str) -> str:
     options = f"--randomise {randomised}"
     if task.command_max != Go2WalkConfig.command_max:
         options += " --command-max " + " ".join(f"{value:g}" for value in task.command_max)
+    options += " --observe-velocity" if task.observe_velocity else ""
+    velocity = ", the estimated velocity of its trunk" if task.observe_velocity else ""
     rows = [f"| {name} | {value:.4g} |" for name, value in evaluation.items() if isinstance(value, (int, float))]
     return "\n".join(
         [
@@ -119,7 +122,8 @@ def card(config: RunConfig, evaluation: dict[str, Any], file_name: str) -> str:
             "",
             f"Walks a Unitree Go2 at a commanded velocity (|vx|, |vy|, |wz| up to {task.command_max} m/s, m/s, rad/s)"
             f" in a trot at {task.gait_hz:g} Hz; a new action {task.rate_hz:g} times a second.",
-            "It reads gyroscope, gravity direction, command, joint angles and velocities, its last action and a clock.",
+            "It reads gyroscope, gravity direction, command, joint angles and velocities, its last action and a clock"
+            f"{velocity}.",
             "",
             f"Made with `{config.algorithm.name}` on task `{config.task}`, randomisation `{randomised}`,"
             f" seed {config.seed}, source {config.git_hash}. To make it again:",

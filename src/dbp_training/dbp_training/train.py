@@ -71,6 +71,8 @@ class Train:
     """none: the nominal robot. full: friction, mass, gains, delay up to 20 ms, pushes and sensor noise differ."""
     command_max: tuple[float, float, float] | None = None
     """Largest |vx|, |vy| [m/s] and |wz| [rad/s] that go2_walk learns to follow; 0.6 0.6 1.0 unless given."""
+    observe_velocity: bool = False
+    """Let go2_walk's policy read the velocity of its trunk, which a robot's estimator gives."""
     threads: int = 2
     """Threads of the simulator; the networks are small and use one."""
 
@@ -103,7 +105,7 @@ def _new_config(args: Train) -> RunConfig:
     return RunConfig(
         task=args.task,
         algorithm=ALGORITHMS[args.algorithm](args.task, randomised),
-        task_config=TASKS[args.task].configure(randomised, args.command_max),
+        task_config=TASKS[args.task].configure(randomised, args.command_max, args.observe_velocity),
         seed=args.seed,
         threads=args.threads,
         minutes=args.minutes if args.minutes or args.steps else TASKS[args.task].minutes,

@@ -54,7 +54,7 @@ class Replay:
 
     def __init__(self, runner: Runner, tolerance: float = TOLERANCE) -> None:
         self._runner = runner
-        self._reads_velocity = any(term.name == "velocity_body" for term in runner.contract.observation)
+        self._reads_velocity = runner.contract.reads_velocity
         self._replayed: list[PolicyTick] = []
         self._states: deque[RobotState] = deque(maxlen=_KEPT)
         self._commands: deque[tuple[int, np.ndarray]] = deque(maxlen=_KEPT)

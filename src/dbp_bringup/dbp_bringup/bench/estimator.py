@@ -21,6 +21,7 @@ from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError
 from dbp_policy.estimation.estimator import Estimator
 from dbp_policy.files import check_folder_of, write_json
+from dbp_policy.onnx_policy import load_runner
 
 FRICTIONS = (0.8, 0.25)
 WANTED_RMSE = {0.8: (0.03, 0.03, 0.06), 0.25: (0.06, 0.06, 0.06)}
@@ -52,7 +53,7 @@ class Args:
     seconds: float = 60.0
     """Of each walk."""
     policy: Path | None = None
-    """ONNX policy that walks; by default the one that ships."""
+    """ONNX policy that walks; by default the one that ships. One that reads its velocity also walks on the true one."""
     workers: int = len(os.sched_getaffinity(0))
     """Processes to spread the walks over."""
 
@@ -72,6 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     result["shortfalls"] = shortfalls(result)
     console = Console() if sys.stdout.isatty() else Console(width=120)  # a file has no width of its own
     console.print(table(result))
+    for row in result["grounds"]:
+        if row["falls_told_the_truth"] is not None:
+            told = f"{row['falls']} on the estimated velocity, {row['falls_told_the_truth']} on the true one"
+            print(f"falls of {args.seeds} at friction {row['friction']:g}: {told}")
     print("\n".join(f"short: {text}" for text in result["shortfalls"]) or "all figures are as wanted")
     if args.json:
         write_json(args.json, {**result, "runs": [{k: v for k, v in run.items() if k != "raw"} for run in runs]})
@@ -114,9 +119,17 @@ def measure(policy: Path, friction: float, seed: int, seconds: float) -> dict:
         "walked_s": len(walk.states) * 0.002,
         "way_m": score.way(walk.truth.position),
         "fell": walk.fell,
+        "fell_told_the_truth": _falls_told_the_truth(policy, friction, seed, seconds),
         "cases": {case: _figures(track, walk) for case, track in tracks.items()},
         "raw": {case: _raw(track, walk) for case, track in tracks.items()},
     }
+
+
+def _falls_told_the_truth(policy: Path, friction: float, seed: int, seconds: float) -> bool | None:
+    """Whether a policy that reads its velocity falls on this walk when it is given the true one; None for others."""
+    if not load_runner(policy).contract.reads_velocity:
+        return None
+    return record_walk(policy, friction, seed, seconds, told_the_truth=True).fell
 
 
 def _figures(track: score.Track, walk: Walk) -> dict:
@@ -163,7 +176,9 @@ def ground(runs: Sequence[dict], friction: float) -> dict:
             "nees_below_band": float(np.mean(mean_nees < low)),
             "nees_above_band": float(np.mean(mean_nees > high)),
         }
-    return {"friction": friction, "falls": sum(run["fell"] for run in mine), "cases": cases}
+    told = [run["fell_told_the_truth"] for run in mine]
+    falls = {"falls": sum(run["fell"] for run in mine), "falls_told_the_truth": None if None in told else sum(told)}
+    return {"friction": friction, **falls, "cases": cases}
 
 
 def shortfalls(result: dict) -> list[str]:
@@ -180,7 +195,9 @@ def shortfalls(result: dict) -> list[str]:
         if not drift <= WANTED_DRIFT:
             found.append(f"drift {drift:.1f} % at friction {row['friction']:g}")
         if row["falls"]:
-            found.append(f"{row['falls']} falls at friction {row['friction']:g}")
+            told = row["falls_told_the_truth"]
+            instead = "" if told is None else f", {told} of a policy that is told its true velocity"
+            found.append(f"{row['falls']} falls at friction {row['friction']:g}{instead}")
     if not result["update_us"] <= WANTED_US:
         found.append(f"{result['update_us']:.0f} us an update")
     return found

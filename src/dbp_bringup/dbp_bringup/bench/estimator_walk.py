@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from dbp_bringup.robot.physics import PhysicsOptions
 from dbp_policy import go2
 from dbp_policy.errors import DbpError
 from dbp_policy.onnx_policy import load_runner
-from dbp_policy.types import Mode, RobotState
+from dbp_policy.runner import Runner
+from dbp_policy.types import JointTarget, Mode, RobotState
 
 FIRM = 0.8
 """Friction on which the robot stands up; on 0.25 its stand-up motion slides, though it walks there."""
@@ -42,14 +44,43 @@ class Walk:
     fell: bool
 
 
-def record_walk(policy: Path, friction: float, seed: int, seconds: float) -> Walk:
+class ToldTheTruth:
+    """A policy that is given the robot's true velocity in place of the estimate.
+
+    Args:
+        runner: The policy.
+        velocity_body: Gives the robot's velocity of now.
+    """
+
+    def __init__(self, runner: Runner, velocity_body: Callable[[], np.ndarray]) -> None:
+        self._runner = runner
+        self._velocity_body = velocity_body
+
+    def __getattr__(self, name: str):
+        return getattr(self._runner, name)
+
+    def step(self, state: RobotState, command: np.ndarray, velocity_body: np.ndarray, now: float) -> JointTarget:
+        """As `Runner.step`."""
+        return self._runner.step(state, command, self._velocity_body(), now)
+
+
+def record_walk(policy: Path, friction: float, seed: int, seconds: float, told_the_truth: bool = False) -> Walk:
     """Walks random commands of the policy's range.
+
+    Args:
+        policy: ONNX file.
+        friction: Of the ground that it walks on.
+        seed: Of commands and noise.
+        seconds: At most.
+        told_the_truth: Whether a policy that reads its velocity is given the true one, not the estimated.
 
     Raises:
         DbpError: The policy does not load, or does not get to walk.
     """
     runner = load_runner(policy)
     options = PhysicsOptions(friction=FIRM, noise=NOISE, attitude_noise_deg=ATTITUDE_NOISE_DEG, seed=seed)
+    if told_the_truth:
+        runner = ToldTheTruth(runner, lambda: lockstep.truth.velocity_body)
     lockstep = Lockstep(runner, options, estimate=False)
     if not (lockstep.stand_up() and lockstep.start()):
         raise DbpError("expected the robot to stand up and start its policy in lockstep, got a refusal")

@@ -8,6 +8,7 @@ give a first-order method no slope.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor
 from dbp_policy import go2
 from dbp_policy.errors import DbpError
 from dbp_policy.kinematics import foot_positions
-from dbp_policy.observation import Observer, Signals, advance_phase, observation_size, term
+from dbp_policy.observation import ObservationTerm, Observer, Signals, advance_phase, observation_size, term
 from dbp_policy.rotations import gravity_body
 from dbp_training.env import Episodes, Memory
 from dbp_training.evaluate import episode_means, settled
@@ -42,6 +43,8 @@ OBSERVATION = (
 )
 """What a robot without a velocity estimator has."""
 
+WITH_VELOCITY = (*OBSERVATION, term("velocity_body"))
+"""What one with an estimator has."""
 
 CORNERS = ((0, 0, 0), (0.5, 0, 0), (-0.5, 0, 0), (0, 0.3, 0), (0, -0.3, 0), (0, 0, 0.8), (0, 0, -0.8))
 """Commands of the evaluation that a person would ask for; the largest in all directions at once comes after them."""
@@ -95,6 +98,8 @@ class Randomisation:
     """Mean time between pushes [s]."""
     noise: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     """Standard deviation of gyro [rad/s], gravity direction, joint angles [rad] and joint velocities [rad/s]."""
+    velocity_noise: float = 0.0
+    """Standard deviation of the estimated velocity, where it is observed [m/s]."""
     start: float = 0.0
     """Scale of the spread of starting states."""
 
@@ -108,7 +113,8 @@ def full_randomisation() -> Randomisation:
     """For a policy meant for another simulator or a robot.
 
     The passive joint parameters spread around both unitree_mujoco's figures and the larger ones identified on a robot.
-    Much wider ranges cost speed accuracy: the actor cannot measure its velocity and walks for the average joint.
+    Much wider ranges cost speed accuracy: an actor that is not told its velocity walks for the average joint. The noise
+    of the velocity is about the estimator's RMSE (`./dbp bench estimator`).
     """
     return Randomisation(
         friction=(0.4, 1.25),
@@ -121,6 +127,7 @@ def full_randomisation() -> Randomisation:
         delay=0.02,
         push=0.5,
         noise=(0.1, 0.03, 0.01, 0.5),
+        velocity_noise=0.05,
         start=1.0,
     )
 
@@ -148,6 +155,8 @@ class Go2WalkConfig:
     """Largest vx, vy [m/s] and wz [rad/s]; the range is symmetric."""
     command_interval: float = 5.0
     """Mean time between new commands [s]."""
+    observe_velocity: bool = False
+    """Whether the policy is told the estimated velocity of the trunk."""
     zero_command: float = 0.1
     """Share of commands that ask to stay on the spot."""
     tracking_width: float = 0.25
@@ -168,15 +177,15 @@ class Go2Walk:
     state_size = 34
     action_size = 12
     settling_s = 1.0  # the robot starts at rest
-    observation_terms = OBSERVATION
-    observation_size = observation_size(OBSERVATION)
 
     def __init__(self, config: Go2WalkConfig | None = None) -> None:
         self.config = c = config or Go2WalkConfig()
         self.dt = 1.0 / c.rate_hz
         self.episode_steps = round(c.episode_s * c.rate_hz)
-        self.observation_noise = _noise_vector(c.randomisation)
-        self._observer = Observer(OBSERVATION, torch)
+        self.observation_terms = WITH_VELOCITY if c.observe_velocity else OBSERVATION
+        self.observation_size = observation_size(self.observation_terms)
+        self.observation_noise = _noise_vector(self.observation_terms, c.randomisation)
+        self._observer = Observer(self.observation_terms, torch)
         self._default_q = torch.tensor(go2.STAND_Q, dtype=torch.float32)
         self._nominal_foot = foot_positions(self._default_q, torch)
         self._command_max = np.array(c.command_max, dtype=np.float32)
@@ -414,8 +423,8 @@ def _to_body(quat: np.ndarray, v: np.ndarray) -> np.ndarray:
     return v + w * t + np.cross(xyz, t)
 
 
-def _noise_vector(r: Randomisation) -> Tensor:
-    gyro, gravity, q, dq = r.noise
-    std = {"gyro_body": gyro, "gravity_body": gravity, "joint_position": q, "joint_velocity": dq}
-    parts = [torch.tensor(t.scale, dtype=torch.float32) * std.get(t.name, 0.0) for t in OBSERVATION]
+def _noise_vector(terms: Sequence[ObservationTerm], r: Randomisation) -> Tensor:
+    names = ("gyro_body", "gravity_body", "joint_position", "joint_velocity", "velocity_body")
+    std = dict(zip(names, (*r.noise, r.velocity_noise), strict=True))
+    parts = [torch.tensor(t.scale, dtype=torch.float32) * std.get(t.name, 0.0) for t in terms]
     return torch.cat(parts)

@@ -40,20 +40,26 @@ class TaskEntry:
         """The first line of the file's docstring."""
         return inspect.getmodule(self.make).__doc__.strip().splitlines()[0]
 
-    def configure(self, randomised: bool, command_max: tuple[float, ...] | None = None) -> Any:
-        """The configuration that `--randomise` and `--command-max` ask for.
+    def configure(
+        self, randomised: bool, command_max: tuple[float, ...] | None = None, observe_velocity: bool = False
+    ) -> Any:
+        """The configuration that `--randomise`, `--command-max` and `--observe-velocity` ask for.
 
         Raises:
-            DbpError: The task cannot be randomised, or follows no velocity command.
+            DbpError: The task cannot be randomised, follows no velocity command, or has no velocity to be estimated.
         """
         if randomised and self.randomised is None:
             raise DbpError(f"{self.make.name}: expected --randomise none, this task always stays the same")
         config = self.randomised() if randomised else self.config()
-        if command_max is None:
-            return config
-        if not hasattr(config, "command_max"):
-            raise DbpError(f"{self.make.name}: expected no --command-max, this task follows no velocity command")
-        return replace(config, command_max=command_max)
+        if command_max is not None:
+            if not hasattr(config, "command_max"):
+                raise DbpError(f"{self.make.name}: expected no --command-max, this task follows no velocity command")
+            config = replace(config, command_max=command_max)
+        if observe_velocity:
+            if not hasattr(config, "observe_velocity"):
+                raise DbpError(f"{self.make.name}: expected no --observe-velocity, this task estimates none")
+            config = replace(config, observe_velocity=True)
+        return config
 
 
 TASKS: dict[str, TaskEntry] = {
