@@ -22,11 +22,11 @@ from dbp_policy.errors import DbpError
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/dbp_policy/dbp_policy"
 
-SLOW = ("test_fault_matrix.py", "test_guard_machine.py", "test_guard_process.py", "test_standby_process.py")
-"""Tests of tests/safety that are left out: minutes of closed loop, random sequences, and loops of whole processes."""
+LEFT_OUT = ("test_fault_matrix.py", "test_guard_machine.py", "test_guard_process.py", "test_standby_process.py")
+"""Tests of tests/safety that are left out: minutes of closed loop, random sequences, and of what is not mutated."""
 
-NOT_MUTATED = tuple(f"dbp_policy/guard/{name}.py" for name in ("process", "standby_process", "endpoint_socket"))
-"""The thin loops and adapters around the guard, of which processes and sockets are made."""
+NOT_MUTATED = tuple(f"dbp_policy/guard/{name}.py" for name in ("process", "standby_process"))
+"""Command lines, and the standby's handling of real processes and signals, whose tests take real time."""
 
 PROPERTY = "_property"
 
@@ -57,7 +57,7 @@ def lay_out(folder: Path, modules: Sequence[str] = ()) -> None:
         "only_mutate": files or ["dbp_policy/guard/*"],
         "do_not_mutate": NOT_MUTATED,
         "also_copy": ["docs"],
-        "pytest_add_cli_args_test_selection": ["tests/safety", *(f"--ignore=tests/safety/{name}" for name in SLOW)],
+        "pytest_add_cli_args_test_selection": ["tests/safety", *(f"--ignore=tests/safety/{name}" for name in LEFT_OUT)],
         "pytest_add_cli_args": ["--hypothesis-profile=mutation", "-p", "no:cacheprovider"],
         "timeout_multiplier": 4.0,
         "timeout_constant": 5.0,

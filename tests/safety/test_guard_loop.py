@@ -1,0 +1,424 @@
+"""The guard's loop on a made-up robot and a made-up clock, with real local sockets."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from guard_rig import LYING
+
+from dbp_policy import clock, go2
+from dbp_policy.errors import DbpError
+from dbp_policy.guard import loop
+from dbp_policy.guard.endpoint_socket import RemoteStops
+from dbp_policy.guard.loop import GuardLoop
+from dbp_policy.local_link import GUARD_SOCKET, POLICY_SOCKET, STANDBY_SOCKET, Link, encode
+from dbp_policy.types import Beat, GuardStatus, JointTarget, Mode, OperatorRequest, Request, RobotState
+from dbp_policy.unitree import wire
+
+PERIOD = 0.002
+
+
+class Clock:
+    """Time passes where the loop waits."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.t = 1000.0
+        self._thread = threading.get_ident()
+        self._real_sleep = time.sleep
+        self.others = lambda: None
+        """What others do while the loop sleeps."""
+        for module in (loop, clock):
+            monkeypatch.setattr(module, "now", lambda: self.t)
+        monkeypatch.setattr("time.sleep", self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0.0
+        if threading.get_ident() != self._thread:  # another test's left-over thread: none of this clock's business
+            return self._real_sleep(seconds)
+        self.t += seconds
+        self.others()
+
+
+class Robot:
+    """Sends a lowstate every 2 ms, follows commands at once; its own reader and writer, and its motion service."""
+
+    mode = ""
+    last_code: int | None = None
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.state = LYING
+        self.silent = False
+        self.damaged = False
+        self.sent: list[bytes] = []
+        self.echo: list[bytes] = []
+        self.matched = 2
+        self.lowstates = self.commands_heard = self.commands = self.switcher = self.sport = self
+        self._next = clock.t + PERIOD
+        self._waiting: list[bytes] = []
+        self._steps = 0
+        self.lowstates, self.commands_heard = self, Heard(self)
+
+    def wait(self, timeout: float) -> bool:
+        assert timeout < 0.01
+        end = self.clock.t + max(0.0, timeout)
+        if self.silent or self._next > end:
+            self.clock.t = end
+            return False
+        self.clock.t = max(self.clock.t, self._next)
+        self._next += PERIOD
+        self._steps += 1
+        noise = 1e-4 * np.sin(self._steps * np.arange(1.0, 4.0))
+        self.state = replace(self.state, tick_ms=2 * self._steps, gyro_body=noise)
+        payload = wire.encode_lowstate(self.state)
+        self._waiting.append(payload[:-1] + bytes([payload[-1] ^ self.damaged]))
+        return True
+
+    def take(self) -> list[bytes]:
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def write(self, payload: bytes) -> None:
+        self.sent.append(payload)
+        self.echo.append(payload)
+        command = wire.decode_lowcmd(payload)
+        if command.kp.any():
+            way = (command.q - self.state.q_sdk) / PERIOD
+            self.state = replace(self.state, q_sdk=command.q, dq_sdk=way)
+        else:
+            self.state = replace(self.state, dq_sdk=np.zeros(12))
+
+    def step_check(self, now: float) -> str | None:
+        return self.mode
+
+    def step_release(self, now: float, lying: bool) -> bool:
+        self.mode = "" if lying else self.mode
+        return self.mode == ""
+
+    def step_stand_down(self, now: float) -> None:
+        self.last_code = 0
+        self.state = replace(self.state, q_sdk=go2.CROUCH_Q)
+
+
+class Heard:
+    """What the guard hears on rt/lowcmd: its own commands, and others'."""
+
+    def __init__(self, robot: Robot) -> None:
+        self._robot = robot
+
+    @property
+    def matched(self) -> int:
+        return self._robot.matched
+
+    def take(self) -> list[bytes]:
+        taken, self._robot.echo = self._robot.echo, []
+        return taken
+
+
+class Event:
+    """Stands in for the loop's: a wait passes made-up time, and a plan is kept by calls."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._set = False
+
+    def set(self) -> None:
+        self._set = True
+
+    def is_set(self) -> bool:
+        self._bench.proceed()
+        return self._set
+
+    def wait(self, seconds: float) -> bool:
+        self._bench.robot.wait(PERIOD)
+        self._bench.clock.t += seconds
+        return self.is_set()
+
+
+class Bench:
+    """A guard's loop, its sockets' other ends, and a plan of what happens after so many ticks."""
+
+    def __init__(self, tmp_path, monkeypatch, standby: bool = True, dry_run: bool = False) -> None:
+        self.clock = Clock(monkeypatch)
+        self.robot = Robot(self.clock)
+        if dry_run:
+            self.robot.commands = None
+        self.policy, self.standby, self.tool = (Link(tmp_path, n) for n in (POLICY_SOCKET, STANDBY_SOCKET, None))
+        self.folder = tmp_path
+        self.beats: list[Beat] = []
+        self.told: list[tuple] = []
+        self.answers: list[GuardStatus] = []
+        self.plan: dict[int, list] = {}
+        self.ticks = 0
+        self.policy_talks = True
+        self.loop = GuardLoop(
+            self.robot, Link(tmp_path, GUARD_SOCKET), Link(tmp_path) if standby else None, RemoteStops("", None)
+        )
+        self.loop._stopping = Event(self)
+        self.clock.others = self.take_beats
+
+    def proceed(self) -> None:
+        """What the others do between two ticks."""
+        self.ticks += 1
+        self.take_beats()
+        for message, status, _ in self.policy.receive() if self.policy else ():
+            self.told.append((message, status))
+            if isinstance(message, RobotState) and self.policy_talks:
+                answer = JointTarget(
+                    self.ticks, self.clock.t, message.tick_ms, go2.STAND_Q, np.full(12, 25.0), np.full(12, 0.5)
+                )
+                self.policy.send(encode(answer), GUARD_SOCKET)
+        self.answers += [message for message, _, _ in self.tool.receive()]
+        for action in self.plan.pop(self.ticks, ()):
+            action()
+
+    def take_beats(self) -> None:
+        self.beats += [message for message, _, _ in self.standby.receive()] if self.standby else []
+
+    def at(self, tick: int, action) -> None:
+        self.plan.setdefault(tick, []).append(action)
+
+    def ask(self, request: Request) -> None:
+        assert self.tool.send(encode(OperatorRequest(request, self.clock.t)), GUARD_SOCKET)
+
+    def stop(self) -> None:
+        self.loop.stop()
+
+    @property
+    def mode(self) -> Mode:
+        return self.loop._guard.mode
+
+    def commands(self) -> list:
+        return [wire.decode_lowcmd(payload) for payload in self.robot.sent]
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+def test_it_takes_over_a_robot_that_lies_and_beats_meanwhile(bench):
+    assert bench.loop.take_over(release=True)
+    bench.proceed()
+    assert bench.beats and all(b == Beat(os.getpid(), in_control=False, leaving=False) for b in bench.beats)
+    assert not bench.robot.sent
+
+
+def test_a_robot_that_its_sport_mode_keeps_standing_is_laid_down_by_that(bench):
+    bench.robot.mode, bench.robot.state = "normal", replace(LYING, q_sdk=go2.STAND_Q)
+    assert bench.loop.take_over(release=True)
+    assert bench.robot.last_code == 0 and bench.robot.mode == "" and not bench.robot.sent
+
+
+def test_it_says_what_it_waits_for_once_and_can_be_asked_to_stop(bench, capsys):
+    bench.robot.silent = True
+    bench.at(400, bench.stop)
+    assert not bench.loop.take_over(release=True)
+    said = capsys.readouterr().out
+    assert said == "guard: waiting for rt/lowstate (is the robot on, and the interface the right one?)\n"
+
+
+def test_it_waits_for_another_writer_and_for_foreign_commands_to_end(bench):
+    bench.robot.matched = 3
+    bench.at(100, lambda: setattr(bench.robot, "matched", 2))
+    for tick in range(100, 200):
+        bench.at(tick, lambda: bench.robot.echo.append(b"whatever"))
+    assert bench.loop.take_over(release=True) and bench.ticks >= 200
+
+
+def test_the_standbys_writer_is_none_of_the_rivals_only_while_it_takes_beats(bench):
+    bench.standby.close()
+    bench.standby = None
+    with pytest.raises(DbpError, match="the only writer"):
+        bench.loop.take_over(release=True)
+
+
+def test_without_a_standby_expected_one_writer_is_all_there_may_be(tmp_path, monkeypatch):
+    bench = Bench(tmp_path, monkeypatch, standby=False)
+    bench.robot.matched = 1
+    assert bench.loop.take_over(release=True) and not bench.beats
+    bench.at(10, bench.stop)
+    bench.at(5, lambda: setattr(bench.robot, "matched", 2))
+    bench.loop.run()
+    assert "second_writer" in bench.told[-1][1].faults
+
+
+def test_every_lowstate_is_answered_once_at_the_robots_rate(bench):
+    bench.at(1, lambda: bench.ask(Request.ESTOP))
+    bench.at(300, bench.stop)
+    begin = bench.clock.t
+    bench.loop.run()
+    states = [message for message, _ in bench.told if isinstance(message, RobotState)]
+    assert len(states) in (298, 299) and states == sorted(states, key=lambda s: s.tick_ms)
+    assert bench.clock.t - begin == pytest.approx(300 * PERIOD + 1.0, abs=0.01), "and then a second of damping"
+    assert len(bench.robot.sent) == pytest.approx(300 + 500, abs=3)
+
+
+def test_a_silent_robot_changes_nothing_in_the_guards_rate_and_is_told(bench):
+    bench.at(1, lambda: bench.ask(Request.ESTOP))
+    bench.at(50, lambda: setattr(bench.robot, "silent", True))
+    bench.at(550, bench.stop)
+    bench.loop.run()
+    statuses = [message for message, _ in bench.told if isinstance(message, GuardStatus)]
+    assert len(statuses) in (18, 19, 20), "every 50 ms of a second"
+    assert "lowstate_stale" in statuses[-1].faults
+    assert len(bench.robot.sent) == pytest.approx(550 + 500, abs=3)
+
+
+def test_a_flood_of_lowstates_does_not_make_it_faster_than_a_millisecond(bench, monkeypatch):
+    monkeypatch.setattr(bench.robot, "wait", lambda timeout: True)
+    bench.at(101, bench.stop)
+    begin = bench.clock.t
+    bench.loop.run()
+    assert bench.clock.t - begin == pytest.approx(100 * 0.5 * PERIOD, abs=PERIOD)
+
+
+def test_damaged_lowstates_are_counted_and_faulted(bench):
+    bench.robot.damaged = True
+    bench.at(50, bench.stop)
+    bench.loop.run()
+    assert "lowstate_corrupt" in bench.told[-1][0].faults and bench.loop._bad_lowstates > 40
+
+
+def test_who_asks_is_answered_and_who_has_no_address_is_not(bench):
+    bench.at(20, lambda: bench.ask(Request.START))
+    bench.at(25, lambda: bench.tool.send(b"noise", GUARD_SOCKET))
+    bench.at(26, lambda: bench.tool.send(encode(GuardStatus()), GUARD_SOCKET))
+    bench.at(40, bench.stop)
+    bench.loop.run()
+    bench.proceed()
+    assert [a.refusal for a in bench.answers] == ["start refused in mode damping"]
+
+
+def walk(bench: Bench) -> None:
+    """Up and into the policy within 1,300 ticks."""
+    bench.at(100, lambda: bench.ask(Request.STAND_UP))
+    bench.at(1200, lambda: bench.ask(Request.START))
+
+
+def test_a_robot_that_stands_is_sat_down_before_the_end(bench):
+    bench.at(100, lambda: bench.ask(Request.STAND_UP))
+    bench.at(1300, bench.stop)
+    bench.loop.run()
+    commands = bench.commands()
+    stiff = [c for c in commands if c.kp.any()]
+    assert stiff[-1].q == pytest.approx(go2.CROUCH_Q, abs=0.02) and not commands[-1].kp.any()
+    bench.proceed()
+    assert bench.beats[-1] == Beat(os.getpid(), in_control=True, leaving=True)
+    assert not any(b.leaving for b in bench.beats[:-1])
+
+
+def test_a_sitting_down_that_takes_too_long_ends_in_damping(bench, monkeypatch):
+    monkeypatch.setattr(loop, "_SIT_DOWN_TIMEOUT", 0.5)
+    bench.at(100, lambda: bench.ask(Request.STAND_UP))
+    bench.at(1300, bench.stop)
+    bench.loop.run()
+    last = [c for c in bench.commands() if c.kp.any()][-1]
+    assert np.abs(last.q - go2.CROUCH_Q).max() > 0.2 and not bench.commands()[-1].kp.any()
+
+
+def test_a_robot_that_walks_is_damped_at_the_end(bench):
+    walk(bench)
+    bench.at(1600, lambda: bench.told.append(bench.mode))
+    bench.at(1600, bench.stop)
+    bench.loop.run()
+    assert Mode.POLICY in bench.told
+    last_stiff = max(i for i, c in enumerate(bench.commands()) if c.kp.any())
+    assert len(bench.robot.sent) - last_stiff == pytest.approx(501, abs=3)
+
+
+def test_a_policy_process_that_is_gone_damps(bench):
+    walk(bench)
+
+    def end() -> None:
+        bench.policy.close()
+        bench.policy = None
+
+    bench.at(1600, end)
+    bench.at(1604, lambda: bench.told.append(bench.loop._guard._cause))
+    bench.at(1610, bench.stop)
+    bench.loop.run()
+    assert ("policy_gone",) in bench.told
+
+
+def test_a_standby_that_is_gone_is_a_fault(bench):
+    def end() -> None:
+        bench.standby.close()
+        bench.standby = None
+
+    bench.at(10, end)
+    bench.at(100, bench.stop)
+    bench.loop.run()
+    assert bench.told[-1][1].faults == ("standby_gone",)
+
+
+def test_a_standby_that_takes_no_beats_is_gone_too(bench):
+    taken = bench.standby
+    bench.at(10, lambda: setattr(bench, "standby", None))
+    bench.at(100, bench.stop)
+    bench.loop.run()
+    assert bench.told[-1][1].faults == ("standby_gone",)
+    assert 1 <= len(taken.receive()) < 20, "few wait for it"
+
+
+def test_a_foreign_command_damps_and_its_own_do_not(bench):
+    walk(bench)
+    bench.at(1600, lambda: bench.told.append(bench.mode))
+    bench.at(1601, lambda: bench.robot.echo.append(wire.encode_lowcmd(bench.commands()[100])))
+    bench.at(1604, lambda: bench.told.append(bench.loop._guard._cause))
+    bench.at(1610, bench.stop)
+    bench.loop.run()
+    assert Mode.POLICY in bench.told and ("second_writer",) in bench.told
+
+
+def test_a_restarted_robot_ends_the_process_damped(bench):
+    bench.robot._steps = 10_000
+    bench.at(20, lambda: bench.ask(Request.ESTOP))
+    bench.at(50, lambda: setattr(bench.robot, "_steps", 0))
+    with pytest.raises(DbpError, match="the robot has restarted"):
+        bench.loop.run()
+    assert not any(c.kp.any() for c in bench.commands()) and len(bench.robot.sent) > 500
+    bench.proceed()
+    assert bench.beats[-1].leaving
+
+
+def test_before_it_has_control_it_ends_without_a_word(bench):
+    bench.at(50, bench.stop)
+    bench.loop.run()
+    assert not bench.robot.sent
+
+
+# A dry run ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_shows_commands_and_has_nothing_to_send_them_by(tmp_path, monkeypatch, capsys):
+    bench = Bench(tmp_path, monkeypatch, standby=False, dry_run=True)
+    bench.robot.mode, bench.robot.matched = "normal", 3
+    assert bench.loop.take_over(release=True), "whoever has the motors keeps them"
+    assert bench.robot.mode == "normal"
+    begin = bench.ticks
+    bench.at(begin + 100, lambda: bench.ask(Request.STAND_UP))
+    bench.at(begin + 120, lambda: bench.told.append(bench.mode))
+    bench.at(begin + 150, bench.stop)
+    bench.loop.run()
+    assert Mode.STANDING_UP in bench.told and not bench.robot.sent
+    statuses = [entry[1] for entry in bench.told if isinstance(entry, tuple)]
+    assert statuses and not any("second_writer" in status.faults for status in statuses)
+    assert all(status.dry_run for status in statuses) and statuses[-1].mode_name == "dry run: standing_up"
+    said = capsys.readouterr().out
+    assert said.startswith("guard: dry run, standing_up: would send kp ") and "FR " in said
+
+
+def test_the_end_of_a_dry_run_sends_nothing_either(tmp_path, monkeypatch, capsys):
+    bench = Bench(tmp_path, monkeypatch, standby=False, dry_run=True)
+    bench.at(10, lambda: bench.ask(Request.ESTOP))
+    bench.at(20, bench.stop)
+    begin = bench.clock.t
+    bench.loop.run()
+    assert not bench.robot.sent and bench.clock.t - begin < 0.1
+    assert capsys.readouterr().out == "guard: dry run, damping [estop]: would send damping, kd 3\n"
