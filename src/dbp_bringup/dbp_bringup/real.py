@@ -24,15 +24,15 @@ DRY = "DRY RUN: nothing is sent, not even by a stop; --arm sends"
 class Args:
     """Runs guard and policy node on a real Go2, after the doctor has found no fault.
 
-    A dry run unless --arm: everything runs, the commands are shown, none is sent. Armed, the robot moves only on an
-    operator's request, from lying. Read docs/real_robot.md first: robot suspended or with 2 m of space, hand on its
+    A dry run unless --arm: everything runs, the commands are shown, none is sent. Armed, a standing robot is laid down by
+    its own sport mode; from then on it moves only on an operator's request. Read docs/real_robot.md first: robot suspended or with 2 m of space, hand on its
     battery switch.
     """
 
     network_interface: str
     """Network interface that leads to the robot, such as eth0."""
     arm: bool = False
-    """Take the motors: release the sport mode of a robot that lies, and send commands once you ask it to stand."""
+    """Take the motors: have the sport mode lie down, release it, and send commands once you ask the robot to stand."""
     policy: Path | None = None
     """ONNX policy to run; the walking policy that ships by default."""
     estop_endpoints: str = ""
