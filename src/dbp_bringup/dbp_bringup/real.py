@@ -24,9 +24,9 @@ DRY = "DRY RUN: nothing is sent, not even by a stop; --arm sends"
 class Args:
     """Runs guard and policy node on a real Go2, after the doctor has found no fault.
 
-    A dry run unless --arm: everything runs, the commands are shown, none is sent. Armed, a standing robot is laid down by
-    its own sport mode; from then on it moves only on an operator's request. Read docs/real_robot.md first: robot suspended or with 2 m of space, hand on its
-    battery switch.
+    A dry run unless --arm: everything runs, the commands are shown, none is sent. Armed, a standing robot is laid down
+    by its own sport mode; from then on it moves only on an operator's request. Read docs/real_robot.md first: robot
+    suspended or with 2 m of space, hand on its battery switch.
     """
 
     network_interface: str
