@@ -11,6 +11,7 @@ _FIRST_CONTENT = "the first lowstate differs from whatever is no lowstate's cont
 _TRUTH = "only whether it is true is looked at, and None is as untrue as False"
 _ORDER = "challenges are only compared by which was drawn later; before the first stop nothing is released"
 _NOT_BEFORE = "it is read in a mode that has been entered, and entering sets it"
+_PAIRS = "both sides have the same length by construction; that it is asked for only guards against later changes"
 _SIGN = "only the size of the difference between two sums of the same sign is looked at"
 
 EQUIVALENT = (
@@ -40,9 +41,7 @@ EQUIVALENT = (
         _SIGN,
     ),
     Equivalent(
-        Change(
-            "guard/checks/endpoints.py", "_Endpoint.__init__", "self.pressed = False", "self.pressed = None"
-        ),
+        Change("guard/checks/endpoints.py", "_Endpoint.__init__", "self.pressed = False", "self.pressed = None"),
         _TRUTH,
     ),
     Equivalent(
@@ -62,9 +61,7 @@ EQUIVALENT = (
         _ORDER,
     ),
     Equivalent(
-        Change(
-            "guard/checks/endpoints.py", "_Endpoint.__init__", "self._drawn_at_stop = 0", "self._drawn_at_stop = 1"
-        ),
+        Change("guard/checks/endpoints.py", "_Endpoint.__init__", "self._drawn_at_stop = 0", "self._drawn_at_stop = 1"),
         _ORDER,
     ),
     Equivalent(
@@ -91,6 +88,78 @@ EQUIVALENT = (
     Equivalent(
         Change("guard/guard.py", "Guard.__init__", "self._origin = damping_command()", "self._origin = None"),
         _NOT_BEFORE,
+    ),
+    Equivalent(
+        Change(
+            "guard/guard.py", "Guard._watch", "self._motion = np.full(15, 1e3)", "self._motion = np.full(None, 1e3)"
+        ),
+        "a single number takes the shape of the next lowstate's speeds; it is no rest either",
+    ),
+    Equivalent(
+        Change(
+            "guard/guard.py", "Guard._watch", "self._motion = np.full(15, 1e3)", "self._motion = np.full(15, 1001.0)"
+        ),
+        "a thousandth more falls below the speed of rest in the same step, the 73rd",
+    ),
+    Equivalent(
+        Change(
+            "guard/guard.py", "Guard._react", 'refusals = [""] * len(requests)', 'refusals = ["XXXX"] * len(requests)'
+        ),
+        "every one of them is written in the loop below",
+    ),
+    Equivalent(
+        Change("guard/loop.py", "GuardLoop.__init__", "self._policy_gone = False", "self._policy_gone = None"),
+        _TRUTH,
+    ),
+    Equivalent(
+        Change("guard/loop.py", "GuardLoop.__init__", "self._policy_gone = False", "self._policy_gone = True"),
+        "it is looked at in the policy's mode, and long before that every lowstate passed on sets it",
+    ),
+    Equivalent(
+        Change(
+            "guard/loop.py",
+            "GuardLoop.__init__",
+            "self._rivals_seen = self._foreign = 0",
+            "self._rivals_seen = self._foreign = None",
+        ),
+        _TRUTH,
+    ),
+    Equivalent(
+        Change("guard/loop.py", "GuardLoop.take_over", 'begin, told = now(), ""', 'begin, told = now(), "XXXX"'),
+        "a step that is not the last one says what it waits for, and that is neither",
+    ),
+    Equivalent(
+        Change(
+            "guard/loop.py",
+            "GuardLoop._tick",
+            "if self._robot.lowstates.wait(pace.latest() - now()) and (early := pace.earliest() - now()) > 0.0:",
+            "if self._robot.lowstates.wait(pace.latest() - now()) and (early := pace.earliest() - now()) >= 0.0:",
+        ),
+        "a sleep of no length is none",
+    ),
+    *(
+        Equivalent(
+            Change(
+                "guard/loop.py",
+                "GuardLoop._step",
+                "for asker, refusal in zip(askers, output.refusals, strict=True):",
+                f"for asker, refusal in zip(askers, output.refusals, {strict}):",
+            ),
+            _PAIRS,
+        )
+        for strict in ("strict=None", "", "strict=False")
+    ),
+    *(
+        Equivalent(
+            Change(
+                "guard/rehearsal.py",
+                "describe",
+                "legs = zip(go2.LEGS, command.q.reshape(4, 3), strict=True)",
+                f"legs = zip(go2.LEGS, command.q.reshape(4, 3), {strict})",
+            ),
+            _PAIRS,
+        )
+        for strict in ("strict=None", "", "strict=False")
     ),
     Equivalent(
         Change("guard/take_over.py", "TakeOver.__init__", "self._released = False", "self._released = None"),

@@ -549,7 +549,7 @@ def test_the_guard_refuses_names_and_keys_that_do_not_serve(tmp_path):
     key = tmp_path / "key"
     make_key(key)
     for names, file, reason in (
-        ("gate", None, "together"),
+        ("gate", None, "^expected e-stop endpoints and their key together, got one without the other$"),
         ("", key, "together"),
         ("gate,", key, "1 to 16 bytes"),
         ("gate, gate", key, "once"),

@@ -14,7 +14,9 @@ from guard_rig import LYING
 from dbp_policy import clock, go2
 from dbp_policy.errors import DbpError
 from dbp_policy.guard import loop
+from dbp_policy.guard.checks.endpoints import EndpointReport
 from dbp_policy.guard.endpoint_socket import RemoteStops
+from dbp_policy.guard.guard import GuardOutput
 from dbp_policy.guard.loop import GuardLoop
 from dbp_policy.local_link import GUARD_SOCKET, POLICY_SOCKET, STANDBY_SOCKET, Link, encode
 from dbp_policy.types import Beat, GuardStatus, JointTarget, Mode, OperatorRequest, Request, RobotState
@@ -223,6 +225,44 @@ def test_it_says_what_it_waits_for_once_and_can_be_asked_to_stop(bench, capsys):
     assert said == "guard: waiting for rt/lowstate (is the robot on, and the interface the right one?)\n"
 
 
+class Looks:
+    """Stands in for the event while the loop looks around: a lowstate and exactly 1/32 s per look, so many looks."""
+
+    def __init__(self, bench: Bench, looks: int) -> None:
+        self._bench, self._left = bench, looks
+        bench.clock.t = 1000.0
+
+    def wait(self, seconds: float) -> bool:
+        end = self._bench.clock.t + 1.0 / 32.0
+        self._bench.robot.wait(PERIOD)
+        self._bench.clock.t = end
+        self._left -= 1
+        return self._left < 0
+
+
+@pytest.mark.parametrize("looks, said", [(96, False), (97, True)])
+def test_it_says_what_it_waits_for_after_three_seconds_with_the_number_of_damaged_lowstates(bench, capsys, looks, said):
+    bench.robot.damaged = True
+    bench.loop._stopping = Looks(bench, looks)
+    assert not bench.loop.take_over(release=True)
+    told = "guard: waiting for rt/lowstate (97 came with a wrong length or CRC) (is the robot on, and the interface"
+    assert capsys.readouterr().out == (f"{told} the right one?)\n" if said else "")
+
+
+def test_asked_to_stop_before_it_looks_it_takes_nothing(bench):
+    loop = GuardLoop(bench.robot, bench.loop._link, None, RemoteStops("", None))
+    loop.stop()
+    assert not loop.take_over(release=True) and not bench.robot.sent
+
+
+def test_a_rivals_commands_do_not_make_up_for_its_writer(bench):
+    bench.robot.matched = 3
+    for tick in range(1, 2000):
+        bench.at(tick, lambda: bench.robot.echo.append(b"whatever"))
+    with pytest.raises(DbpError, match="the only writer"):
+        bench.loop.take_over(release=True)
+
+
 def test_it_waits_for_another_writer_and_for_foreign_commands_to_end(bench):
     bench.robot.matched = 3
     bench.at(100, lambda: setattr(bench.robot, "matched", 2))
@@ -255,6 +295,7 @@ def test_every_lowstate_is_answered_once_at_the_robots_rate(bench):
     bench.loop.run()
     states = [message for message, _ in bench.told if isinstance(message, RobotState)]
     assert len(states) in (298, 299) and states == sorted(states, key=lambda s: s.tick_ms)
+    assert all(begin <= state.stamp <= bench.clock.t for state in states), "stamped on arrival"
     assert bench.clock.t - begin == pytest.approx(300 * PERIOD + 1.0, abs=0.01), "and then a second of damping"
     assert len(bench.robot.sent) == pytest.approx(300 + 500, abs=3)
 
@@ -283,6 +324,60 @@ def test_damaged_lowstates_are_counted_and_faulted(bench):
     bench.at(50, bench.stop)
     bench.loop.run()
     assert "lowstate_corrupt" in bench.told[-1][0].faults and bench.loop._bad_lowstates > 40
+
+
+def test_a_fault_of_damaged_lowstates_goes_with_the_last_of_them(bench):
+    bench.robot.damaged = True
+    bench.at(20, lambda: setattr(bench.robot, "damaged", False))
+    bench.at(600, bench.stop)
+    bench.loop.run()
+    faults = [status.faults for _, status in bench.told if status is not None]
+    assert faults and "lowstate_corrupt" not in faults[-1]
+
+
+def test_two_who_ask_at_once_get_an_answer_each(bench):
+    other = Link(bench.folder)
+
+    def ask_both() -> None:
+        bench.ask(Request.START)
+        assert other.send(encode(OperatorRequest(Request.STAND_UP, bench.clock.t)), GUARD_SOCKET)
+
+    bench.at(100, ask_both)
+    bench.at(110, bench.stop)
+    bench.loop.run()
+    bench.proceed()
+    assert [a.refusal for a in bench.answers] == ["start refused in mode damping"]
+    assert [message.refusal for message, _, _ in other.receive()] == [""]
+
+
+def test_the_remote_stops_are_heard_in_the_loops_time_and_told_the_status(bench):
+    heard: list[float] = []
+    told: list[GuardStatus] = []
+
+    class Stops:
+        def report(self, now: float) -> EndpointReport:
+            heard.append(now)
+            return EndpointReport(pressed=len(heard) > 20)
+
+        def tell(self, status: GuardStatus) -> None:
+            told.append(status)
+
+        def close(self) -> None: ...
+
+    bench.loop._stops = Stops()
+    bench.at(30, bench.stop)
+    bench.loop.run()
+    assert heard == sorted(heard) and 1000.0 < heard[0] and heard[-1] <= bench.clock.t
+    assert not told[19].latched and told[20].latched and "estop" in told[20].faults
+
+
+def test_a_silent_robots_status_is_told_once_per_period(bench, monkeypatch):
+    """To the bit: what was told now is not told again."""
+    monkeypatch.setattr(loop, "_STATUS_PERIOD", 0.0)
+    bench.loop._told = bench.clock.t
+    bench.loop._tell(GuardOutput(None, GuardStatus(), None))
+    bench.proceed()
+    assert not bench.told
 
 
 def test_who_asks_is_answered_and_who_has_no_address_is_not(bench):
@@ -320,6 +415,17 @@ def test_a_sitting_down_that_takes_too_long_ends_in_damping(bench, monkeypatch):
     bench.loop.run()
     last = [c for c in bench.commands() if c.kp.any()][-1]
     assert np.abs(last.q - go2.CROUCH_Q).max() > 0.2 and not bench.commands()[-1].kp.any()
+
+
+def test_without_time_to_sit_down_or_to_damp_there_is_one_tick_to_ask_and_no_more(bench, monkeypatch):
+    monkeypatch.setattr(loop, "_SIT_DOWN_TIMEOUT", 0.0)
+    monkeypatch.setattr(loop, "_SHUTDOWN_DAMPING", 0.0)
+    bench.at(100, lambda: bench.ask(Request.STAND_UP))
+    at_stop: list[int] = []
+    bench.at(1300, lambda: at_stop.append(len(bench.robot.sent)))
+    bench.at(1300, bench.stop)
+    bench.loop.run()
+    assert len(bench.robot.sent) - at_stop[0] == 1
 
 
 def test_a_robot_that_walks_is_damped_at_the_end(bench):
@@ -380,7 +486,8 @@ def test_a_restarted_robot_ends_the_process_damped(bench):
     bench.robot._steps = 10_000
     bench.at(20, lambda: bench.ask(Request.ESTOP))
     bench.at(50, lambda: setattr(bench.robot, "_steps", 0))
-    with pytest.raises(DbpError, match="the robot has restarted"):
+    anew = "the robot has restarted, and its own motion service with it: start this stack anew"
+    with pytest.raises(DbpError, match=f"^{anew}$"):
         bench.loop.run()
     assert not any(c.kp.any() for c in bench.commands()) and len(bench.robot.sent) > 500
     bench.proceed()

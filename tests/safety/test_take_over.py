@@ -191,5 +191,7 @@ def test_a_released_robot_may_stand_up_by_other_means_while_a_writer_leaves():
 def test_looking_only_it_takes_nothing_and_needs_no_more_than_a_robot(state):
     bench = Bench(look_only=True)
     assert not any(bench.run(10.0, state=None)) and bench.decision.awaited.startswith("rt/lowstate (is the robot on")
+    bench.step(state=None, bad=7)
+    assert "7 came with a wrong length or CRC" in bench.decision.awaited
     assert all(bench.run(30.0, state=state, rivals=2))
     assert bench.switcher.mode == "normal" and not bench.switcher.released_lying

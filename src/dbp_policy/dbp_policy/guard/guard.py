@@ -188,7 +188,7 @@ class Guard:
         conditions = self._conditions(faults, now)
         mode, latched = self.mode, self._modes.latched
         self._change_mode(lambda: self._modes.update(conditions), now)
-        if self._modes.latched and not latched or self.mode != mode and conditions.faults:
+        if self.mode != mode and conditions.faults:
             self._cause = (*self._cause, *conditions.faults)
         if self._modes.latched and not latched:
             self._latched_at = now

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dbp_policy import go2
 from dbp_policy.guard.guard import GuardOutput
 from dbp_policy.types import Mode, MotorCommand
@@ -16,8 +14,8 @@ class Rehearsal:
     """Picks the commands that are worth a line."""
 
     def __init__(self) -> None:
-        self._mode: Mode | None = None
-        self._shown = -np.inf
+        self._shown: tuple[Mode, float] | None = None
+        """Mode and time of the last line."""
 
     def line(self, output: GuardOutput, now: float) -> str:
         """The line of one step, empty for none.
@@ -27,9 +25,10 @@ class Rehearsal:
             now: Time [s].
         """
         mode = output.status.mode
-        if output.command is None or (mode == self._mode and now - self._shown < PERIOD):
+        repeated = self._shown is not None and mode == self._shown[0] and now - self._shown[1] < PERIOD
+        if output.command is None or repeated:
             return ""
-        self._mode, self._shown = mode, now
+        self._shown = mode, now
         faults = f" [{', '.join(output.status.faults)}]" if output.status.faults else ""
         return f"dry run, {mode.name.lower()}{faults}: would send {describe(output.command)}"
 

@@ -47,7 +47,7 @@ class TakeOver:
     """
 
     def __init__(
-        self, switcher: MotionSwitcher, sport: Sport, release: bool, now: float, look_only: bool = False
+        self, switcher: MotionSwitcher, sport: Sport, release: bool, now: float, look_only: bool
     ) -> None:
         self._switcher = switcher
         self._sport = sport
@@ -75,9 +75,8 @@ class TakeOver:
         self._state = state or self._state
         if self._state is None or not _lies_still(self._state):
             self._moved = now
-        if self._look_only:
-            self.awaited = self._waiting_for(bad_lowstates, lying=False)
-            return self._state is not None
+        if self._look_only and self._state is not None:
+            return True
         lying = now - self._moved > LYING_TIME
         if self._state is not None and (self._released or self._let_go(lying, now)):
             self._released = True
