@@ -1,0 +1,79 @@
+"""The guard's senses as a whole: every watch is fed every new lowstate, once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dbp_policy import go2
+from dbp_policy.guard import thresholds as t
+from dbp_policy.guard.senses import Senses
+from dbp_policy.types import Mode, RobotState, damping_command
+
+LYING = RobotState(q_sdk=go2.CROUCH_Q, acc_body=np.array([0.0, 0.0, go2.GRAVITY]))
+
+
+class Bench:
+    """Senses that hear a lowstate every 2 ms; IMU and foot sensors never read the very same twice."""
+
+    def __init__(self, mode: Mode = Mode.DAMPING) -> None:
+        self.senses = Senses()
+        self.mode = mode
+        self.steps = 0
+
+    def hear(self, **sensed) -> list[str]:
+        self.steps += 1
+        noise = 1e-4 * np.sin(self.steps * np.arange(1.0, 4.0))
+        feet = np.full(4, float(self.steps % 3))
+        state = replace(LYING, tick_ms=2 * self.steps, stamp=self.now, gyro_body=noise, foot_force=feet)
+        return self._update([replace(state, **sensed)])
+
+    def hear_nothing(self) -> list[str]:
+        self.steps += 1
+        return self._update([])
+
+    def _update(self, states: list[RobotState]) -> list[str]:
+        return self.senses.update(states, 0, damping_command(), self.mode, self.now)
+
+    @property
+    def now(self) -> float:
+        return 100.0 + 0.002 * self.steps
+
+
+def test_a_healthy_robot_has_no_fault():
+    bench = Bench()
+    assert not any(bench.hear() for _ in range(1000))
+
+
+@pytest.mark.parametrize(
+    "sensed, fault",
+    [
+        ({"dq_sdk": np.full(12, 2.0)}, "encoder_implausible"),
+        ({"gyro_body": np.array([0.5, 0.0, 0.0])}, "gyro_implausible"),
+        ({"foot_force": np.zeros(4), "dq_sdk": np.full(12, 1.1 * t.FOOT_MOVING)}, "foot_force"),
+    ],
+)
+def test_the_watches_that_compare_with_the_lowstate_before_are_fed(sensed, fault):
+    bench = Bench()
+    for _ in range(10):
+        bench.hear()
+    assert any(fault in bench.hear(**sensed) for _ in range(3000))
+
+
+def test_a_lowstate_counts_once_however_long_it_is_the_newest():
+    """Askew gravity is a fault after a tenth of a second of such lowstates, not of time."""
+    askew = {"acc_body": np.array([0.0, 6.0, 7.76])}
+    bench = Bench()
+    bench.hear(**askew)
+    assert not any("imu_gravity" in bench.hear_nothing() for _ in range(1000))
+    bench = Bench()
+    assert any("imu_gravity" in bench.hear(**askew) for _ in range(1000))
+
+
+def test_what_the_last_lowstate_showed_stays_until_the_next():
+    bench = Bench()
+    assert "motor_overheated" in bench.hear(temperature_sdk=np.full(12, 90.0))
+    assert "motor_overheated" in bench.hear_nothing()
+    assert "motor_overheated" not in bench.hear()
