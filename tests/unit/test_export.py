@@ -34,8 +34,8 @@ CONFIG = RunConfig(
 @pytest.fixture(scope="module")
 def actor() -> Actor:
     torch.manual_seed(0)
-    actor = Actor(Go2Walk.observation_size, Go2Walk.action_size, (256, 128, 64))
-    actor.normaliser.update(torch.randn(500, Go2Walk.observation_size) * 2.0 + 0.3)
+    actor = Actor(Go2Walk().observation_size, Go2Walk.action_size, (256, 128, 64))
+    actor.normaliser.update(torch.randn(500, Go2Walk().observation_size) * 2.0 + 0.3)
     with torch.no_grad():
         actor.mlp[-1].weight.mul_(10.0)
     return actor.eval()
@@ -52,7 +52,7 @@ def test_the_file_computes_what_the_actor_computes(actor, exported):
     session = onnxruntime.InferenceSession(exported.read_bytes(), providers=["CPUExecutionProvider"])
     generator = torch.Generator().manual_seed(1)
     for _ in range(50):
-        observation = 3.0 * torch.randn(1, Go2Walk.observation_size, generator=generator)
+        observation = 3.0 * torch.randn(1, Go2Walk().observation_size, generator=generator)
         (action,) = session.run(["action"], {"obs": observation.numpy()})
         with torch.no_grad():
             np.testing.assert_allclose(action, actor(observation).numpy(), atol=1e-5)
@@ -100,7 +100,7 @@ def test_the_runner_on_the_robot_does_what_the_actor_does_in_training(actor, exp
 def test_a_failed_export_leaves_the_file_before_it(actor, exported, tmp_path):
     path = tmp_path / "policy.onnx"
     path.write_bytes(b"before")
-    broken = Actor(Go2Walk.observation_size, Go2Walk.action_size, (16,))
+    broken = Actor(Go2Walk().observation_size, Go2Walk.action_size, (16,))
     with torch.no_grad():
         broken.mlp[0].weight.fill_(float("nan"))
     with pytest.raises(DbpError, match="expected 12 finite numbers"):
