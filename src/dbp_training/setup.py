@@ -13,7 +13,9 @@ setup(
     entry_points={
         "console_scripts": [
             "train = dbp_training.train:main",
+            "compare = dbp_training.compare:main",
             "export = dbp_training.export:main",
+            "bench_training = dbp_training.bench.training:cli",
         ],
     },
     install_requires=["setuptools"],

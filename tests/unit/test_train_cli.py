@@ -23,13 +23,15 @@ from dbp_training.first_order import FirstOrderTrainer
 from dbp_training.run_folder import RunFolder
 from dbp_training.tasks.go2_walk import Go2WalkConfig
 from dbp_training.tasks.registry import TASKS, TaskEntry
-from dbp_training.train import Train, _checked, train
+from dbp_training.train import Train, checked, train
 
 FIELDS = {"planar_velocity_error", "yaw_rate_error", "survival", "trot_agreement", "env_steps", "minutes"}
 
 
 def _small(make, task: str, randomised: bool) -> Algorithm:
     full = make(task, randomised)
+    if full.ppo:
+        return replace(full, ppo=replace(full.ppo, num_envs=8, horizon=8, minibatches=2, hidden=(16,)))
     numbers = dict(num_envs=8, horizon=8, hidden=(16,), measure_every=2 * TASKS[task].differentiable)
     loop = replace(full.first_order, segment=full.first_order.segment and 4, **numbers)
     model = dict(hidden=(16,), prefill=400, initial_updates=5, updates=1, batch=32)
@@ -55,7 +57,7 @@ def tiny(monkeypatch):
 
 
 def _train(out, **changes) -> int:
-    return train(_checked(Train(**{"task": "go2_walk", "out": out, "threads": 1, "steps": 1000, **changes})))
+    return train(checked(Train(**{"task": "go2_walk", "out": out, "threads": 1, "steps": 1000, **changes})))
 
 
 def _curve(out) -> dict[str, torch.Tensor]:
@@ -112,6 +114,17 @@ def test_a_policy_that_only_falls_is_evaluated_and_exported_all_the_same(tmp_pat
     assert load_runner(tmp_path / "walk.onnx").contract.provenance["evaluation"] == evaluation
 
 
+def test_evaluations_on_the_way_change_nothing_in_the_training(tmp_path, monkeypatch):
+    logged: list[int] = []
+    monkeypatch.setattr(train_module, "log_evaluation", lambda log, figures, step: logged.append(step))
+    assert _train(tmp_path / "without") == 0
+    assert len(logged) == 1
+    assert _train(tmp_path / "with", evaluations=3) == 0
+    assert len(logged) == 4 and logged[1:] == sorted(logged[1:])
+    without, with_them = _curve(tmp_path / "without"), _curve(tmp_path / "with")
+    assert all(torch.equal(without[name], with_them[name]) for name in without)
+
+
 @pytest.mark.parametrize("task", ["go2_walk", "navigation"])
 def test_an_interrupted_run_goes_on_along_the_same_curve(task, tmp_path, capsys, monkeypatch):
     assert _train(tmp_path / "whole", task=task) == 0
@@ -163,6 +176,11 @@ def test_a_breakdown_is_one_line_and_keeps_the_last_good_checkpoint(tmp_path, mo
         ("push_t", "dmo-no-residual"),
         ("arm_reach", "imagined"),
         ("go2_walk", "imagined"),
+        ("navigation", "ppo"),
+        ("hopper", "dmo"),
+        ("half_cheetah", "imagined"),
+        ("ant", "dmo-no-value"),
+        ("humanoid", "dmo"),
     ],
 )
 def test_every_algorithm_and_every_task_trains_and_evaluates(task, algorithm, tmp_path, capsys):
@@ -170,7 +188,8 @@ def test_every_algorithm_and_every_task_trains_and_evaluates(task, algorithm, tm
     evaluation = json.loads((tmp_path / "run/evaluation.json").read_text())
     assert evaluation.keys() >= {"survival", "env_steps", "minutes", "episodes"}
     if task != "go2_walk":
-        assert evaluation.keys() >= {"distance", "success", "final_distance"}
+        reaches = TASKS[task].differentiable
+        assert evaluation.keys() >= ({"distance", "success", "final_distance"} if reaches else {"return"})
         assert "export with" not in capsys.readouterr().out
         with pytest.raises(DbpError, match=f"expected a run of go2_walk, .* got {task}"):
             export(tmp_path / "run", tmp_path / "policy.onnx")
@@ -213,7 +232,7 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path):
         ({"command_max": (float("nan"), 0.6, 1.0)}, "--command-max: expected"),
     ):
         with pytest.raises(DbpError, match=message):
-            _checked(Train(task="go2_walk", **changes))
+            checked(Train(task="go2_walk", **changes))
     with pytest.raises(DbpError, match="found no config.json"):
         train(Train(task="go2_walk", out=tmp_path, resume=True))
 

@@ -4,26 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from torch import nn
 
 from dbp_policy.errors import DbpError
 from dbp_training.critic import CriticConfig
 from dbp_training.dynamics import DynamicsConfig
-from dbp_training.env import Task
-from dbp_training.first_order import FirstOrderConfig
+from dbp_training.env import Env, Task
+from dbp_training.first_order import FirstOrderConfig, FirstOrderTrainer
 from dbp_training.gradient import Analytic, Decoupled, GradientSource, Imagined
+from dbp_training.networks import Actor
+from dbp_training.ppo_config import PpoConfig
 from dbp_training.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    from dbp_training.ppo import PpoTrainer
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """A trainer configuration and the gradient source it uses."""
+    """A first-order trainer's configuration and the gradient source it uses, or a baseline's."""
 
     name: str
-    source: Literal["decoupled", "analytic", "imagined"]
-    first_order: FirstOrderConfig
+    source: Literal["decoupled", "analytic", "imagined", "none"]
+    first_order: FirstOrderConfig | None
     dynamics: DynamicsConfig | None
     """The learned model; None for a source that needs none."""
+    ppo: PpoConfig | None = None
+
+    @property
+    def num_envs(self) -> int:
+        """Environments that are stepped together."""
+        return (self.ppo or self.first_order).num_envs
+
+    def make_trainer(self, env: Env, seed: int) -> FirstOrderTrainer | PpoTrainer:
+        """A fresh trainer; seed torch itself before."""
+        if self.ppo is not None:
+            from dbp_training.ppo import PpoTrainer  # slow to import
+
+            return PpoTrainer(env, self.ppo)
+        return FirstOrderTrainer(env, self.gradient_source(env.task), self.first_order, seed)
+
+    def make_policy(self, task: Task) -> nn.Module:
+        """A policy of the trainer's kind, untrained: observation to action."""
+        if self.ppo is not None:
+            from dbp_training.ppo import PpoPolicy  # slow to import
+
+            return PpoPolicy(task, self.ppo)
+        return Actor(task.observation_size, task.action_size, self.first_order.hidden)
 
     def gradient_source(self, task: Task) -> GradientSource:
         """A fresh gradient source for `task`."""
@@ -41,6 +70,9 @@ def _preset(task: str, randomised: bool) -> tuple[FirstOrderConfig, DynamicsConf
     if task == "go2_walk":  # a robot that differs between episodes asks for a larger model and more of its training
         dynamics = DynamicsConfig(hidden=(384, 384), updates=16) if randomised else DynamicsConfig()
         return FirstOrderConfig(), dynamics
+    if not TASKS[task].differentiable:  # near what is published for Hopper, HalfCheetah and Ant, with a smaller model
+        loop = FirstOrderConfig(horizon=16, hidden=(128, 64, 32), lr=2e-3, tail="bootstrap", critic=CriticConfig())
+        return loop, DynamicsConfig(updates=16, prefill=4000, initial_updates=1000, capacity=500_000)
     first_order = FirstOrderConfig(hidden=(64, 64), lr=2e-3, tail="bootstrap", critic=CriticConfig(), measure_every=10)
     return first_order, DynamicsConfig(hidden=(128, 128), batch=256, prefill=6400, initial_updates=500)
 
@@ -96,6 +128,11 @@ def apg_mc(task: str, randomised: bool = False) -> Algorithm:
     return _exact("apg-mc", task, horizon=128, segment=32, tail="monte-carlo", critic=None)
 
 
+def ppo(task: str, randomised: bool = False) -> Algorithm:
+    """Proximal policy optimisation by rsl-rl-lib: the baseline (arXiv 1707.06347)."""
+    return Algorithm("ppo", "none", None, None, PpoConfig())
+
+
 ALGORITHMS: dict[str, Callable[[str, bool], Algorithm]] = {
     "dmo": dmo,
     "shac": shac,
@@ -104,5 +141,6 @@ ALGORITHMS: dict[str, Callable[[str, bool], Algorithm]] = {
     "imagined": imagined,
     "dmo-no-residual": dmo_no_residual,
     "dmo-no-value": dmo_no_value,
+    "ppo": ppo,
 }
 """Name to a function of the task's name and whether it is randomised; `DbpError` where it cannot serve the task."""

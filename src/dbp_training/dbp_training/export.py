@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
+from torch import nn
 
 from dbp_policy import go2
 from dbp_policy.cli import parse
@@ -21,14 +22,13 @@ from dbp_policy.errors import DbpError, run_main
 from dbp_policy.files import written_whole
 from dbp_policy.onnx_policy import OnnxNetwork, load_runner
 from dbp_policy.runner import Runner, run_golden
-from dbp_training.networks import Actor
 from dbp_training.run_folder import RunConfig, RunFolder, wrong_version
 from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
 
 _GOLDEN_STEPS = 16
 
 
-def load_actor(folder: RunFolder) -> tuple[RunConfig, Actor]:
+def load_actor(folder: RunFolder) -> tuple[RunConfig, nn.Module]:
     """The configuration and the actor of a run.
 
     Raises:
@@ -39,9 +39,9 @@ def load_actor(folder: RunFolder) -> tuple[RunConfig, Actor]:
         raise DbpError(f"{folder.path}: expected a run of {Go2Walk.name}, which a robot can walk by, got {config.task}")
     state = folder.load_checkpoint()
     task = Go2Walk(config.task_config)
-    actor = Actor(task.observation_size, task.action_size, config.algorithm.first_order.hidden)
+    actor = config.algorithm.make_policy(task)
     with wrong_version(folder.checkpoint_path):
-        actor.load_state_dict(state["averaged"])
+        actor.load_state_dict(state["policy"])
     return config, actor.eval()
 
 
@@ -79,7 +79,7 @@ def golden_inputs(seed: int = 0) -> dict[str, list]:
     return {name: values.tolist() for name, values in inputs.items()}
 
 
-def export_actor(actor: Actor, contract: Contract, path: Path) -> None:
+def export_actor(actor: nn.Module, contract: Contract, path: Path) -> None:
     """Writes the actor with its contract and golden vectors to `path`, proven by loading it back; atomic.
 
     Raises:

@@ -100,6 +100,16 @@ class FirstOrderTrainer:
             inputs = env.task.state_size + env.task.observation_size
             self.critic = Critic(config.critic, inputs, scale=1.0 / (1.0 - config.discount))
 
+    @property
+    def policy(self) -> Actor:
+        """What is evaluated and exported."""
+        return self.averaged
+
+    @property
+    def gradient_steps(self) -> int:
+        """Steps of the actor's optimiser so far: one per window."""
+        return self._windows
+
     def prepare(self) -> dict[str, float]:
         """What the gradient source needs before the first window."""
         return self.source.prepare(self.env, self._generator)
@@ -219,7 +229,7 @@ class FirstOrderTrainer:
         """Everything a run needs to continue on the same curve."""
         return {
             "actor": self.actor.state_dict(),
-            "averaged": self.averaged.state_dict(),
+            "policy": self.averaged.state_dict(),
             "windows": self._windows,
             "optimiser": self._optimiser.state_dict(),
             "source": self.source.state_dict(),
@@ -231,7 +241,7 @@ class FirstOrderTrainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues where `state_dict` was taken."""
         self.actor.load_state_dict(state["actor"])
-        self.averaged.load_state_dict(state["averaged"])
+        self.averaged.load_state_dict(state["policy"])
         self._windows = state["windows"]
         self._optimiser.load_state_dict(state["optimiser"])
         self.source.load_state_dict(state["source"])

@@ -33,6 +33,8 @@ class RunConfig:
     """Length of the training by the clock [min], or None."""
     steps: int | None
     """Length of the training in environment steps, or None."""
+    evaluations: int = 0
+    """How many there are on the way."""
     git_hash: str = "unknown"
 
     @staticmethod

@@ -17,7 +17,6 @@ from dbp_policy.errors import DbpError, run_main
 from dbp_training.algorithms import ALGORITHMS
 from dbp_training.env import Env
 from dbp_training.evaluate import evaluate
-from dbp_training.first_order import FirstOrderTrainer
 from dbp_training.progress import ProgressLine, Stop
 from dbp_training.run_folder import RunConfig, RunFolder, git_hash, wrong_version
 from dbp_training.tasks.go2_walk import Go2Walk
@@ -73,6 +72,8 @@ class Train:
     """Largest |vx|, |vy| [m/s] and |wz| [rad/s] that go2_walk learns to follow; 0.6 0.6 1.0 unless given."""
     observe_velocity: bool = False
     """Let go2_walk's policy read the velocity of its trunk, which a robot's estimator gives."""
+    evaluations: int = 0
+    """How often to evaluate on the way, as after the training; that time does not count."""
     threads: int = 2
     """Threads of the simulator; the networks are small and use one."""
 
@@ -87,7 +88,10 @@ Train.__doc__ = Train.__doc__.format(
 )
 
 
-def _checked(args: Train) -> Train:
+def checked(args: Train) -> Train:
+    """`args`, or a `DbpError` that says what is wrong with them."""
+    if args.algorithm not in ALGORITHMS:
+        raise DbpError(f"expected an algorithm of {', '.join(ALGORITHMS)}, got {args.algorithm!r}")
     if args.resume and args.out is None:
         raise DbpError("--resume: expected --out with the run folder to continue")
     if args.minutes is not None and args.steps is not None:
@@ -95,12 +99,15 @@ def _checked(args: Train) -> Train:
     for name, value in (("--minutes", args.minutes), ("--steps", args.steps), ("--threads", args.threads)):
         if value is not None and not 0 < value < float("inf"):
             raise DbpError(f"{name}: expected a positive number, got {value}")
+    if args.evaluations < 0:
+        raise DbpError(f"--evaluations: expected a number that is not negative, got {args.evaluations}")
     if args.command_max is not None and not all(0 <= value < float("inf") for value in args.command_max):
         raise DbpError(f"--command-max: expected numbers that are not negative, got {args.command_max}")
     return args
 
 
-def _new_config(args: Train) -> RunConfig:
+def new_config(args: Train) -> RunConfig:
+    """The configuration of a new run; `DbpError` where the algorithm cannot serve the task."""
     randomised = args.randomise != "none"
     return RunConfig(
         task=args.task,
@@ -110,6 +117,7 @@ def _new_config(args: Train) -> RunConfig:
         threads=args.threads,
         minutes=args.minutes if args.minutes or args.steps else TASKS[args.task].minutes,
         steps=args.steps,
+        evaluations=args.evaluations,
         git_hash=git_hash(),
     )
 
@@ -127,9 +135,8 @@ class Training:
         torch.manual_seed(config.seed)
         self.folder, self.config = folder, config
         self.task = TASKS[config.task].make(config.task_config)
-        env = Env(self.task, config.algorithm.first_order.num_envs, config.seed, config.threads)
-        source = config.algorithm.gradient_source(self.task)
-        self.trainer = FirstOrderTrainer(env, source, config.algorithm.first_order, config.seed)
+        env = Env(self.task, config.algorithm.num_envs, config.seed, config.threads)
+        self.trainer = config.algorithm.make_trainer(env, config.seed)
         self.elapsed = 0.0
         """Time trained so far, over all resumes [s]."""
         self.prepared = False
@@ -159,6 +166,7 @@ class Training:
             DbpError: Training broke down; the last good checkpoint is kept.
         """
         line, saved, started = ProgressLine(self.task.summary), time.monotonic(), time.monotonic() - self.elapsed
+        evaluated = self._evaluations_due()
         if not self.prepared:
             if self.config.algorithm.dynamics is not None:
                 line.note("filling the replay and training the first dynamics model ...")
@@ -167,9 +175,15 @@ class Training:
         while self.progress < 1.0 and not stop.asked:
             figures = self.trainer.train_window(self.progress)
             self.elapsed = time.monotonic() - started
-            for name, value in figures.items():
+            counts = {"gradient_steps": self.trainer.gradient_steps, "minutes": self.elapsed / 60.0}
+            for name, value in (figures | counts).items():
                 log.add_scalar(name, value, self.trainer.env.total_steps)
             line.show(self.progress, self.elapsed, self.trainer.env.total_steps, figures)
+            if self._evaluations_due() > evaluated:
+                begin, evaluated = time.monotonic(), self._evaluations_due()
+                if self.progress < 1.0:  # the last one comes after the training, with more figures
+                    log_evaluation(log, self.evaluate_nominal(), self.trainer.env.total_steps)
+                started += time.monotonic() - begin
             if time.monotonic() - saved > _CHECKPOINT_S:
                 self.save()
                 saved = time.monotonic()
@@ -178,16 +192,32 @@ class Training:
         return self.progress >= 1.0
 
 
+    def _evaluations_due(self) -> int:
+        """How many evaluations on the way belong to the progress so far."""
+        return math.floor(self.progress * self.config.evaluations)
+
+    def evaluate_nominal(self) -> dict[str, float]:
+        """The policy's evaluation without randomisation."""
+        task, actor = self.task, self.trainer.policy.eval()
+        return evaluate(task.nominal(), actor, task.evaluation_commands(), self.config.threads)
+
+
+def log_evaluation(log: Any, evaluation: dict[str, float | None], step: int) -> None:
+    """Logs the figures that have a value."""
+    for name, value in evaluation.items():
+        if value is not None and math.isfinite(value):
+            log.add_scalar(f"evaluation/{name}", value, step)
+
+
 def evaluate_run(training: Training) -> dict[str, Any]:
     """Evaluates the run's actor on the nominal robot and, if it was trained so, under randomisation.
 
     A figure that has no value, because every episode ended before it could be taken, is None.
     """
-    config, task, actor = training.config, training.task, training.trainer.averaged.eval()
-    commands, nominal = task.evaluation_commands(), task.nominal()
-    result: dict[str, Any] = evaluate(nominal, actor, commands, config.threads)
+    config, task, commands = training.config, training.task, training.task.evaluation_commands()
+    result: dict[str, Any] = training.evaluate_nominal()
     if task.randomised:
-        randomised = evaluate(task, actor, commands, config.threads)
+        randomised = evaluate(task, training.trainer.policy.eval(), commands, config.threads)
         result |= {f"randomised_{name}": value for name, value in randomised.items()}
     result |= {"env_steps": training.trainer.env.total_steps, "minutes": training.elapsed / 60.0}
     result |= {"seed": config.seed, "episodes": len(commands), "episode_s": task.episode_steps * task.dt}
@@ -215,7 +245,7 @@ def train(args: Train) -> int:
             config = replace(config, minutes=args.minutes, steps=args.steps)
             folder.write_config(config)
     else:
-        config = _new_config(args)
+        config = new_config(args)
         folder.create(config)
     from torch.utils.tensorboard import SummaryWriter  # slow to import: not for --help
 
@@ -237,9 +267,7 @@ def train(args: Train) -> int:
             return 130
         evaluation = evaluate_run(training)
         folder.write_evaluation(evaluation)
-        for name, value in evaluation.items():
-            if value is not None:
-                log.add_scalar(f"evaluation/{name}", value, training.trainer.env.total_steps)
+        log_evaluation(log, evaluation, training.trainer.env.total_steps)
     _print_table(evaluation)
     if config.task == Go2Walk.name:
         print(f"export with: ./dbp export {folder.path} models/{config.task}.onnx")
@@ -248,7 +276,7 @@ def train(args: Train) -> int:
 
 def main() -> int:
     """Entry point of `./dbp train`."""
-    return run_main(lambda: train(_checked(parse(Train, "dbp train"))))
+    return run_main(lambda: train(checked(parse(Train, "dbp train"))))
 
 
 if __name__ == "__main__":

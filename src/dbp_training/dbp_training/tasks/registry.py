@@ -5,13 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from dbp_policy.errors import DbpError
 from dbp_training.env import Task
 from dbp_training.gradient import Differentiable
+from dbp_training.tasks.ant import Ant, AntConfig
 from dbp_training.tasks.arm_reach import ArmReach, ArmReachConfig
 from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig, full_randomisation
+from dbp_training.tasks.half_cheetah import HalfCheetah, HalfCheetahConfig
+from dbp_training.tasks.hopper import Hopper, HopperConfig
+from dbp_training.tasks.humanoid import Humanoid, HumanoidConfig
 from dbp_training.tasks.navigation import Navigation, NavigationConfig
 from dbp_training.tasks.point_mass import PointMass, PointMassConfig
 from dbp_training.tasks.push_t import PushT, PushTConfig
@@ -27,6 +31,9 @@ class TaskEntry:
     """Its configuration, a dataclass with defaults."""
     minutes: float
     """Length of a training unless told [min]."""
+    goal: tuple[tuple[str, Literal["<=", ">="], float], ...]
+    """Figures of the evaluation and their bounds: what a training is expected to reach; empty for a benchmark, whose
+    return has no bound."""
     randomised: Callable[[], Any] | None = None
     """Its configuration for `--randomise full`, or None if nothing in it can be randomised."""
 
@@ -62,12 +69,22 @@ class TaskEntry:
         return config
 
 
+_SUCCESS = (("success", ">=", 0.9),)
+
 TASKS: dict[str, TaskEntry] = {
     "go2_walk": TaskEntry(
-        Go2Walk, Go2WalkConfig, 5.0, lambda: Go2WalkConfig(randomisation=full_randomisation())
+        Go2Walk,
+        Go2WalkConfig,
+        5.0,
+        (("planar_velocity_error", "<=", 0.15), ("survival", ">=", 0.9)),
+        lambda: Go2WalkConfig(randomisation=full_randomisation()),
     ),
-    "point_mass": TaskEntry(PointMass, PointMassConfig, 0.5),
-    "navigation": TaskEntry(Navigation, NavigationConfig, 2.0),
-    "push_t": TaskEntry(PushT, PushTConfig, 3.0),
-    "arm_reach": TaskEntry(ArmReach, ArmReachConfig, 1.0),
+    "point_mass": TaskEntry(PointMass, PointMassConfig, 0.5, _SUCCESS),
+    "navigation": TaskEntry(Navigation, NavigationConfig, 2.0, _SUCCESS),
+    "push_t": TaskEntry(PushT, PushTConfig, 3.0, _SUCCESS),
+    "arm_reach": TaskEntry(ArmReach, ArmReachConfig, 1.0, _SUCCESS),
+    "hopper": TaskEntry(Hopper, HopperConfig, 10.0, ()),
+    "half_cheetah": TaskEntry(HalfCheetah, HalfCheetahConfig, 10.0, ()),
+    "ant": TaskEntry(Ant, AntConfig, 20.0, ()),
+    "humanoid": TaskEntry(Humanoid, HumanoidConfig, 40.0, ()),
 }

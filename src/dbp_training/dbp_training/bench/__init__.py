@@ -1,0 +1,1 @@
+"""Measurements of the training, each against a reference in the same run."""
