@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import time
 
-import numpy as np
 import pytest
 
 from dbp_bringup.bench.processes import cpu_seconds, memory_kib
@@ -15,9 +15,12 @@ from dbp_policy.errors import DbpError
 
 def test_memory_that_is_taken_shows():
     before = memory_kib(os.getpid())
-    held = np.ones(32 * 2**20, np.uint8)
+    # Of its own from the system: what the C library gives out may be memory that was freed before.
+    held = mmap.mmap(-1, 32 * 2**20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    held.write(b"\1" * len(held))
     after = memory_kib(os.getpid())
-    assert after["anonymous"] - before["anonymous"] == pytest.approx(held.nbytes / 1024, rel=0.1)
+    held.close()
+    assert after["anonymous"] - before["anonymous"] >= 0.9 * 32 * 2**10
     assert after["rss"] > after["anonymous"] > 0
 
 
