@@ -1,4 +1,23 @@
+import random
+from collections.abc import Iterator
+
+import pytest
 import running_stack
+
+from dbp_policy.unitree.channels import Participant
+
+
+@pytest.fixture
+def domain() -> int:
+    """A DDS domain hardly anyone else is on."""
+    return random.randint(2, 99)
+
+
+@pytest.fixture
+def participant(domain: int) -> Iterator[Participant]:
+    participant = Participant("lo", domain)
+    yield participant
+    participant.close()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import random
 import subprocess
 import sys
 import time
@@ -21,19 +20,6 @@ PATIENCE = 30.0
 
 ENOUGH = 50
 """Messages a process wants to have received."""
-
-
-@pytest.fixture
-def domain() -> int:
-    """A DDS domain hardly anyone else is on."""
-    return random.randint(2, 99)
-
-
-@pytest.fixture
-def participant(domain: int) -> Iterator[Participant]:
-    participant = Participant("lo", domain)
-    yield participant
-    participant.close()
 
 
 @contextlib.contextmanager

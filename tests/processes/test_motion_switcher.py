@@ -13,7 +13,6 @@ from collections.abc import Iterator
 import pytest
 
 from dbp_policy.unitree import motion_switcher, rpc, sdk
-from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import (
     CHECK_MODE,
     ERROR_ALREADY_IN_MODE,
@@ -26,19 +25,6 @@ from dbp_policy.unitree.motion_switcher import (
 )
 
 PATIENCE = 30.0
-
-
-@pytest.fixture
-def domain() -> int:
-    """A DDS domain hardly anyone else is on."""
-    return random.randint(2, 99)
-
-
-@pytest.fixture
-def participant(domain: int) -> Iterator[Participant]:
-    participant = Participant("lo", domain)
-    yield participant
-    participant.close()
 
 
 @contextlib.contextmanager

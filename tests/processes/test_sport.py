@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-
-import pytest
+from collections.abc import Callable
 
 from dbp_policy.unitree import rpc, sdk, sport
-from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import SportModeService
 from dbp_policy.unitree.sport import SportClient, SportService, sport_server
 
 PATIENCE = 30.0
-
-
-@pytest.fixture
-def domain() -> int:
-    """A DDS domain hardly anyone else is on."""
-    return random.randint(2, 99)
-
-
-@pytest.fixture
-def participant(domain: int) -> Iterator[Participant]:
-    participant = Participant("lo", domain)
-    yield participant
-    participant.close()
 
 
 def wait_for(reached: Callable[[], bool], poll: Callable[[], object]) -> None:

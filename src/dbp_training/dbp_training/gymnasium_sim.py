@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 import torch
 
-from dbp_training.sim import MujocoBatch
+from dbp_training.sim import MujocoBatch, to_body
 
 FORCES = "cfrc_ext"
 """The field of external forces and torques on the bodies, (bodies, 6)."""
@@ -79,7 +79,7 @@ class GymnasiumSim(MujocoBatch):
         model, stage = self.model, self._stage
         root, spin = stage["xpos"][:, 1], stage["cvel"][:, 1, :3]
         speed = stage["cvel"][:, 1, 3:] + np.cross(spin, root - stage["subtree_com"][:, 1])
-        gyro = _to_body(stage["xquat"][:, 1], spin)
+        gyro = to_body(stage["xquat"][:, 1], spin)
         joints, gear = model.actuator_trnid[:, 0], model.actuator_gear[:, 0]
         qpos, qvel = self.qpos.copy(), self.qvel.copy()
         qpos[:, :3], qpos[:, 3:7], qvel[:, :3], qvel[:, 3:6] = root, stage["xquat"][:, 1], speed, gyro
@@ -102,10 +102,3 @@ class GymnasiumSim(MujocoBatch):
         super().load_state_dict(state)
         for name, values in state["kept"].items():
             (self.velocity if name == "velocity" else self.derived[name])[:] = values.numpy()
-
-
-def _to_body(quat: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Vectors (N, 3) from world to body axes, R(q)^T v."""
-    w, xyz = quat[:, :1], -quat[:, 1:]
-    t = 2.0 * np.cross(xyz, v)
-    return v + w * t + np.cross(xyz, t)

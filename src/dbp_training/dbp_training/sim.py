@@ -96,3 +96,10 @@ class MujocoBatch:
         if state["fields"]:
             self._batch.set_const()
         self._batch.state[...] = state["state"].numpy()
+
+
+def to_body(quat: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Vectors (N, 3) from world to body axes, R(q)^T v."""
+    w, xyz = quat[:, :1], -quat[:, 1:]
+    t = 2.0 * np.cross(xyz, v)
+    return v + w * t + np.cross(xyz, t)

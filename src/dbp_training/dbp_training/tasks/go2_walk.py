@@ -23,7 +23,7 @@ from dbp_policy.rotations import gravity_body
 from dbp_training.env import Episodes, Memory
 from dbp_training.evaluate import episode_means, settled
 from dbp_training.go2_model import PhysicsConfig, training_model
-from dbp_training.sim import MujocoBatch, MujocoSim
+from dbp_training.sim import MujocoBatch, MujocoSim, to_body
 
 VELOCITY, GYRO, GRAVITY, Q, DQ = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 21), slice(21, 33)
 HEIGHT = 33
@@ -261,7 +261,7 @@ class Go2Walk:
     def read_state(self, sim: MujocoSim) -> Tensor:
         quat = sim.qpos[:, 3:7]
         parts = (
-            _to_body(quat, sim.qvel[:, :3]),
+            to_body(quat, sim.qvel[:, :3]),
             sim.qvel[:, 3:6],
             gravity_body(quat),
             sim.qpos[:, 7:],
@@ -414,13 +414,6 @@ def _feet(state: Tensor) -> tuple[Tensor, Tensor]:
 
 def _square(x: Tensor) -> Tensor:
     return (x * x).sum(-1)
-
-
-def _to_body(quat: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Vectors (N, 3) from world to body axes, R(q)^T v."""
-    w, xyz = quat[:, :1], -quat[:, 1:]
-    t = 2.0 * np.cross(xyz, v)
-    return v + w * t + np.cross(xyz, t)
 
 
 def _noise_vector(terms: Sequence[ObservationTerm], r: Randomisation) -> Tensor:
