@@ -10,6 +10,7 @@ import numpy as np
 
 from dbp_policy import local_link, realtime
 from dbp_policy.clock import now
+from dbp_policy.errors import DbpError
 from dbp_policy.policy_loop import PolicyLoop
 from dbp_policy.policy_tick import RECORDER_SOCKET, TickSender
 from dbp_policy.runner import Runner
@@ -45,29 +46,51 @@ class ControlThread(threading.Thread):
         self.states = 0
         self.heard = -np.inf
         """When the guard last said anything, monotonic [s]."""
-        self._link = local_link.Link(folder, local_link.POLICY_SOCKET)
-        loop.on_tick = TickSender(lambda record: self._link.send(record, RECORDER_SOCKET))
+        self._folder = folder
+        self._listening = threading.Event()
         self._stopping = False
+
+    def start(self) -> None:
+        """Begins to listen.
+
+        Raises:
+            DbpError: The socket has an owner.
+        """
+        super().start()
+        self._listening.wait()
+        if isinstance(self.error, DbpError):
+            raise self.error
 
     def run(self) -> None:
         realtime.take_priority(PRIORITY, only_this_thread=True)
+        realtime.own_files()  # the guard learns of a kill by the closed socket: not after all of the node's memory
+        try:
+            link = local_link.Link(self._folder, local_link.POLICY_SOCKET)
+        except DbpError as error:
+            self.error = error
+            return
+        finally:
+            self._listening.set()
+        self.loop.on_tick = TickSender(lambda record: link.send(record, RECORDER_SOCKET))
         realtime.quiet_collector(collect_garbage=True)
         sys.setswitchinterval(_SWITCH_INTERVAL)
         try:
             while not self._stopping:
-                if self._link.wait(0.1):
-                    self._answer()
+                if link.wait(0.1):
+                    self._answer(link)
         except Exception as error:  # whatever it is, the node has to end: the guard then sees the silence
             self.error = error
+        finally:
+            link.close()
 
-    def _answer(self) -> None:
-        for message, status, _ in self._link.receive():
+    def _answer(self, link: local_link.Link) -> None:
+        for message, status, _ in link.receive():
             if isinstance(message, RobotState):
                 self._change_policy(status)
                 self._sticks.update(message.remote, message.stamp)
                 target = self.loop.on_state(message, status, now())
                 if target is not None and self.answering:
-                    self._link.send(local_link.encode(target), local_link.GUARD_SOCKET)
+                    link.send(local_link.encode(target), local_link.GUARD_SOCKET)
                 self.states += 1
                 self.snapshot = (message, status)
                 self.heard = now()
@@ -89,4 +112,3 @@ class ControlThread(threading.Thread):
         """Ends the thread and closes its socket."""
         self._stopping = True
         self.join(1.0)
-        self._link.close()

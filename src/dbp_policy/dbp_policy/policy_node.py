@@ -156,10 +156,11 @@ class PolicyNode(LifecycleNode):
         """Loads and checks the policy; listens to the guard from now on."""
         try:
             runner = load_runner(self._policy_file())
-            self._control = ControlThread(PolicyLoop(runner, self._mux.command), self._folder, self._sticks)
+            control = ControlThread(PolicyLoop(runner, self._mux.command), self._folder, self._sticks)
+            control.start()
         except DbpError as error:
             return self._refuse(str(error))
-        self._control.start()
+        self._control = control
         self._adapt(runner)
         self._counts = (0, 0, now())
         self.get_logger().info(f"policy {self._policy_file()}: ready")

@@ -15,6 +15,7 @@ _ALL_THAT_IS_USED = _MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT
 """Without the last, threads' untouched stacks count as well: five times the memory."""
 
 _MADV_POPULATE_READ = 22  # asm-generic/mman-common.h, since Linux 5.14
+_CLONE_FILES = 0x400  # linux/sched.h
 
 
 def take_priority(priority: int, only_this_thread: bool = False) -> str:
@@ -65,6 +66,18 @@ def _read_files() -> None:
         if inode != "0" and permissions.startswith("r"):
             begin, end = (int(address, 16) for address in addresses.split("-"))
             madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _MADV_POPULATE_READ)
+
+
+def own_files() -> bool:
+    """Gives the calling thread a file table of its own: what it opens from now on only it can use, and has to close.
+
+    When the process is killed, Linux closes such files as soon as this thread has ended. Those of the common table it
+    closes after the last thread and all of the memory, which takes some 10 ms more for each 100 MB.
+
+    Returns:
+        Whether it was permitted (a container can forbid it: then they stay in the common table).
+    """
+    return ctypes.CDLL(None).unshare(_CLONE_FILES) == 0
 
 
 def quiet_collector(collect_garbage: bool) -> None:
