@@ -1,6 +1,6 @@
-import random
 from collections.abc import Iterator
 
+import domains
 import pytest
 import running_stack
 
@@ -10,7 +10,7 @@ from dbp_policy.unitree.channels import Participant
 @pytest.fixture
 def domain() -> int:
     """A DDS domain hardly anyone else is on."""
-    return random.randint(2, 99)
+    return domains.fresh()
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import random
 import signal
 import tempfile
 from pathlib import Path
+
+import domains
 
 from dbp_bringup import stack
 from dbp_bringup.report import Recorded
@@ -53,7 +54,7 @@ class RunningStack:
     def __init__(self, **values: str) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="dbp-")  # short: a socket's path has 107 characters
         self.folder = Path(self._temporary.name)
-        domain = str(random.randint(2, 100))
+        domain = str(domains.fresh())
         os.environ.update(stack.local_discovery(None), ROS_DOMAIN_ID=domain)
         values = {"runtime_dir": str(self.folder), "domain": domain, "headless": "true", **values}
         self._out = self.folder / "run.npz"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
 
+import domains
 import pytest
 from running_stack import repeat_if_stalled
 
@@ -21,11 +21,11 @@ PATIENCE = 60.0
 
 @pytest.fixture(autouse=True)
 def own_domains(monkeypatch):
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(random.randint(2, 100)))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domains.fresh()))
 
 
 def domain() -> str:
-    return str(random.randint(2, 100))
+    return str(domains.fresh())
 
 
 @repeat_if_stalled

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -27,11 +26,6 @@ from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import SportModeService, motion_switcher_server
 
 DOCTOR = Process("doctor", "dbp_bringup", "doctor")
-
-
-@pytest.fixture
-def domain() -> int:
-    return random.randint(2, 99)
 
 
 @pytest.fixture

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import random
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import domains
 import numpy as np
 import pytest
 import rclpy
@@ -32,7 +31,6 @@ from dbp_policy.errors import DbpError
 from dbp_policy.policy_node import PolicyNode
 from dbp_policy.types import GuardStatus, JointTarget, Mode, OperatorRequest, Request, RobotState
 
-DOMAINS = itertools.cycle(random.sample(range(2, 101), 99))
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -87,7 +85,7 @@ class Stage:
     """A ROS domain of its own with policy nodes in it, each before a guard of its own."""
 
     def __init__(self) -> None:
-        os.environ.update(stack.local_discovery(None), ROS_DOMAIN_ID=str(next(DOMAINS)))
+        os.environ.update(stack.local_discovery(None), ROS_DOMAIN_ID=str(domains.fresh()))
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
@@ -216,7 +214,7 @@ def test_another_policy_is_taken_standing_and_needs_a_new_start(stage, make_poli
     assert answered(guard)[-1].kp_sdk[0] == 40.0
 
 
-@pytest.mark.parametrize("make", [lambda tmp: tmp / "none.onnx", lambda tmp: (tmp / "bad.onnx")])
+@pytest.mark.parametrize("make", [lambda tmp: tmp / "none.onnx", lambda tmp: tmp / "bad.onnx"])
 def test_a_policy_that_does_not_fit_leaves_the_present_one_in_use(stage, stub_policy_path, tmp_path, make):
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     folder = stage.folder()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Iterator
 
+import domains
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -25,7 +25,7 @@ PATIENCE = 20.0
 def ros(tmp_path, monkeypatch) -> Iterator[None]:
     for name, value in {**local_discovery(os.environ.get("ROS_DISTRO")), "DBP_RUNTIME_DIR": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-    rclpy.init(domain_id=random.randint(2, 99))
+    rclpy.init(domain_id=domains.fresh())
     yield
     rclpy.shutdown()
 

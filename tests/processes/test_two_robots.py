@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import tempfile
 from pathlib import Path
 
+import domains
 import numpy as np
 from running_stack import repeat_if_stalled
 
@@ -22,13 +22,12 @@ NAMES = ("left", "right")
 
 @repeat_if_stalled
 def test_one_walks_and_is_stopped_while_the_other_stands():
-    first = random.randint(2, 99)
-    os.environ.update(stack.local_discovery(None), ROS_DOMAIN_ID=str(first))
+    os.environ.update(stack.local_discovery(None), ROS_DOMAIN_ID=str(domains.fresh()))
     with contextlib.ExitStack() as undo:
         folders = {name: Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="dbp-"))) for name in NAMES}
         sessions = {}
-        for domain, (name, folder) in enumerate(folders.items(), start=first):
-            values = {"runtime_dir": str(folder), "domain": str(domain), "headless": "true", "namespace": name}
+        for name, folder in folders.items():
+            values = {"runtime_dir": str(folder), "domain": str(domains.fresh()), "headless": "true", "namespace": name}
             supervisor = undo.enter_context(Supervisor(stack.simulated_stack(values)))
             sessions[name] = undo.enter_context(Session("cmd_vel", supervisor.check, namespace=name))
         left, right = sessions.values()

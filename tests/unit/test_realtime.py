@@ -38,3 +38,38 @@ def test_locked_memory_holds_all_code_that_may_be_needed():
     assert any("numpy" in name for name in mappings)
     for name, told in mappings.items():
         assert told["Rss:"] == told["Size:"] and "lo" in told["VmFlags:"], name
+
+
+OWN_FILES = """
+import os, threading
+from dbp_policy import realtime
+
+permitted, opened, looked, is_open = [], [], threading.Event(), threading.Event()
+
+def work():
+    permitted.append(realtime.own_files())
+    opened.append(os.open("/proc/self/status", os.O_RDONLY))
+    is_open.set()
+    looked.wait()
+    os.read(opened[0], 1)
+
+thread = threading.Thread(target=work)
+thread.start()
+is_open.wait()
+try:
+    os.fstat(opened[0])
+    common = True
+except OSError:
+    common = False
+looked.set()
+thread.join()
+print("not permitted" if not permitted[0] else "common" if common else "own")
+"""
+
+
+def test_what_a_thread_with_files_of_its_own_opens_no_other_thread_has():
+    run = subprocess.run([sys.executable, "-c", OWN_FILES], capture_output=True, text=True, check=True)
+    answer = run.stdout.strip()
+    if answer == "not permitted":
+        pytest.skip("unshare is not permitted here")
+    assert answer == "own"
