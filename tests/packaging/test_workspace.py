@@ -17,7 +17,7 @@ PACKAGES = ["dbp_bringup", "dbp_policy", "dbp_training"]
 ROS_IMPORTS = {
     *("rclpy", "std_msgs", "sensor_msgs", "geometry_msgs", "nav_msgs", "std_srvs", "diagnostic_msgs", "rosgraph_msgs"),
     *("builtin_interfaces", "rcl_interfaces"),
-    *( "launch", "launch_ros", "tf2_msgs", "ament_index_python", "dbp_policy", "numpy"),
+    *("launch", "launch_ros", "tf2_msgs", "ament_index_python", "dbp_policy", "numpy"),
 }
 
 

@@ -55,9 +55,7 @@ class Rig:
         self.steps += 1
         noise = 1e-4 * np.sin(self.steps * np.arange(1.0, 4.0))
         feet = np.full(4, float(self.steps % 3))
-        self.state = replace(
-            self.state, tick_ms=2 * self.steps, stamp=self.now, gyro_body=noise, foot_force=feet
-        )
+        self.state = replace(self.state, tick_ms=2 * self.steps, stamp=self.now, gyro_body=noise, foot_force=feet)
         states = [replace(self.state, **sensed)] if self.lowstate_alive else []
         targets = []
         if target is not None or self.policy_alive:

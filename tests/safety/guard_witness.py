@@ -48,9 +48,7 @@ class Witness:
         self.around: dict = {}
         """What reaches the guard in every step (fields of its input), besides what a step itself is given."""
 
-    def step(
-        self, *requests: Request, request_age: float = 0.0, around: dict | None = None, **inputs
-    ) -> GuardOutput:
+    def step(self, *requests: Request, request_age: float = 0.0, around: dict | None = None, **inputs) -> GuardOutput:
         """`Rig.step`, watched."""
         heard = GuardInput(**self.around | (around or {}))
         came, elapsed = self.rig.lowstate_alive, -self._now

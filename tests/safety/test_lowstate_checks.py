@@ -206,8 +206,10 @@ def test_reordered_and_duplicated_lowstates_are_dropped():
     assert taken == [1000, 1002, 1002, 1006, 1006, 1006, 1008, 1008]
 
 
-@pytest.mark.parametrize("ahead, taken, restarted", [(1, True, False), (0, False, False), (-1, False, False),
-                                                     (-1000, False, False), (-1001, True, True)])
+@pytest.mark.parametrize(
+    "ahead, taken, restarted",
+    [(1, True, False), (0, False, False), (-1, False, False), (-1000, False, False), (-1001, True, True)],
+)
 def test_how_far_back_a_tick_is_a_restart(ahead, taken, restarted):
     watch = LowstateWatch()
     list(watch.update([STATE], 0, 0.0))

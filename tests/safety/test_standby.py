@@ -112,8 +112,15 @@ def test_the_next_guard_is_followed_and_the_death_of_the_last_one_is_not_its_own
     assert watch.step(ended=NEXT)
 
 
-@given(st.lists(st.tuples(st.lists(st.tuples(st.sampled_from([GUARD, NEXT]), st.booleans(), st.booleans()), max_size=3),
-                          st.sampled_from([None, GUARD, NEXT]), st.sampled_from([0.002, 0.01, 1.0]))))
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.sampled_from([GUARD, NEXT]), st.booleans(), st.booleans()), max_size=3),
+            st.sampled_from([None, GUARD, NEXT]),
+            st.sampled_from([0.002, 0.01, 1.0]),
+        )
+    )
+)
 def test_it_only_ever_replaces_a_guard_whose_last_word_was_that_it_commands(steps):
     watch, last = Watch(), None
     for beats, ended, after in steps:

@@ -217,9 +217,7 @@ def _small_trainer(seed: int = 0) -> FirstOrderTrainer:
     task = Go2Walk()
     dynamics = DynamicsConfig(hidden=(32,), prefill=64, initial_updates=2, updates=1, batch=16, capacity=1000)
     source = Decoupled(dynamics, task.state_size, task.action_size)
-    return FirstOrderTrainer(
-        Env(task, 8, seed), source, FirstOrderConfig(num_envs=8, horizon=4, hidden=(16,)), seed
-    )
+    return FirstOrderTrainer(Env(task, 8, seed), source, FirstOrderConfig(num_envs=8, horizon=4, hidden=(16,)), seed)
 
 
 def test_dmo_on_the_robot_is_what_it_was_before_the_trainer_knew_other_algorithms():

@@ -35,9 +35,7 @@ def limit_torque(
     return np.minimum(np.maximum(tau, -bound), bound)  # a third of np.clip's time, twice per simulated millisecond
 
 
-def clip_to_reach(
-    q_target: np.ndarray, q: np.ndarray, dq: np.ndarray, kp: np.ndarray, kd: np.ndarray
-) -> np.ndarray:
+def clip_to_reach(q_target: np.ndarray, q: np.ndarray, dq: np.ndarray, kp: np.ndarray, kd: np.ndarray) -> np.ndarray:
     """The target nearest to `q_target` inside the joint limits for which |kp (q* - q) - kd dq| <= tau_max [rad].
 
     Where limits and torque reach exclude each other the joint limits win.

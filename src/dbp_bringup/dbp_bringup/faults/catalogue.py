@@ -187,4 +187,3 @@ def injections() -> tuple[Injection, ...]:
     """All of them; every key is unique."""
     singles = [*_lowstate(), *_sensors(), *_body(), *_policy(), *_operator(), *_guard()]
     return (*singles, *_pairs(singles))
-

@@ -46,9 +46,7 @@ class TakeOver:
         look_only: Take nothing from anybody: a robot that is there is enough.
     """
 
-    def __init__(
-        self, switcher: MotionSwitcher, sport: Sport, release: bool, now: float, look_only: bool
-    ) -> None:
+    def __init__(self, switcher: MotionSwitcher, sport: Sport, release: bool, now: float, look_only: bool) -> None:
         self._switcher = switcher
         self._sport = sport
         self._release = release
