@@ -24,6 +24,9 @@ def _small(make, task: str, randomised: bool):
     full = make(task, randomised)
     if full.ppo:
         return replace(full, ppo=replace(full.ppo, num_envs=8, horizon=8, minibatches=2, hidden=(16,)))
+    if full.sac:
+        small = dict(num_envs=8, horizon=8, updates=2, prefill=64, capacity=1024, batch=16, hidden=(16,))
+        return replace(full, sac=replace(full.sac, **small))
     dynamics = full.dynamics and replace(full.dynamics, hidden=(16,), prefill=400, initial_updates=5, updates=1)
     loop = replace(full.first_order, num_envs=8, horizon=8, hidden=(16,), measure_every=0)
     return replace(full, first_order=loop, dynamics=dynamics)

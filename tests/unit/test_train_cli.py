@@ -32,6 +32,9 @@ def _small(make, task: str, randomised: bool) -> Algorithm:
     full = make(task, randomised)
     if full.ppo:
         return replace(full, ppo=replace(full.ppo, num_envs=8, horizon=8, minibatches=2, hidden=(16,)))
+    if full.sac:
+        small = dict(num_envs=8, horizon=8, updates=2, prefill=64, capacity=1024, batch=16, hidden=(16,))
+        return replace(full, sac=replace(full.sac, **small))
     numbers = dict(num_envs=8, horizon=8, hidden=(16,), measure_every=2 * TASKS[task].differentiable)
     loop = replace(full.first_order, segment=full.first_order.segment and 4, **numbers)
     model = dict(hidden=(16,), prefill=400, initial_updates=5, updates=1, batch=32)
@@ -177,6 +180,7 @@ def test_a_breakdown_is_one_line_and_keeps_the_last_good_checkpoint(tmp_path, mo
         ("arm_reach", "imagined"),
         ("go2_walk", "imagined"),
         ("navigation", "ppo"),
+        ("hopper", "sac"),
         ("hopper", "dmo"),
         ("half_cheetah", "imagined"),
         ("ant", "dmo-no-value"),

@@ -16,10 +16,12 @@ from dbp_training.first_order import FirstOrderConfig, FirstOrderTrainer
 from dbp_training.gradient import Analytic, Decoupled, GradientSource, Imagined
 from dbp_training.networks import Actor
 from dbp_training.ppo_config import PpoConfig
+from dbp_training.sac_config import SacConfig
 from dbp_training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from dbp_training.ppo import PpoTrainer
+    from dbp_training.sac import SacTrainer
 
 
 @dataclass(frozen=True)
@@ -32,18 +34,23 @@ class Algorithm:
     dynamics: DynamicsConfig | None
     """The learned model; None for a source that needs none."""
     ppo: PpoConfig | None = None
+    sac: SacConfig | None = None
 
     @property
     def num_envs(self) -> int:
         """Environments that are stepped together."""
-        return (self.ppo or self.first_order).num_envs
+        return (self.ppo or self.sac or self.first_order).num_envs
 
-    def make_trainer(self, env: Env, seed: int) -> FirstOrderTrainer | PpoTrainer:
+    def make_trainer(self, env: Env, seed: int) -> FirstOrderTrainer | PpoTrainer | SacTrainer:
         """A fresh trainer; seed torch itself before."""
         if self.ppo is not None:
             from dbp_training.ppo import PpoTrainer  # slow to import
 
             return PpoTrainer(env, self.ppo)
+        if self.sac is not None:
+            from dbp_training.sac import SacTrainer  # slow to import
+
+            return SacTrainer(env, self.sac, seed)
         return FirstOrderTrainer(env, self.gradient_source(env.task), self.first_order, seed)
 
     def make_policy(self, task: Task) -> nn.Module:
@@ -52,6 +59,10 @@ class Algorithm:
             from dbp_training.ppo import PpoPolicy  # slow to import
 
             return PpoPolicy(task, self.ppo)
+        if self.sac is not None:
+            from dbp_training.sac import SacPolicy  # slow to import
+
+            return SacPolicy(task, self.sac)
         return Actor(task.observation_size, task.action_size, self.first_order.hidden)
 
     def gradient_source(self, task: Task) -> GradientSource:
@@ -133,6 +144,11 @@ def ppo(task: str, randomised: bool = False) -> Algorithm:
     return Algorithm("ppo", "none", None, None, PpoConfig())
 
 
+def sac(task: str, randomised: bool = False) -> Algorithm:
+    """Soft actor-critic by stable-baselines3: the off-policy baseline (arXiv 1812.05905)."""
+    return Algorithm("sac", "none", None, None, sac=SacConfig())
+
+
 ALGORITHMS: dict[str, Callable[[str, bool], Algorithm]] = {
     "dmo": dmo,
     "shac": shac,
@@ -142,5 +158,6 @@ ALGORITHMS: dict[str, Callable[[str, bool], Algorithm]] = {
     "dmo-no-residual": dmo_no_residual,
     "dmo-no-value": dmo_no_value,
     "ppo": ppo,
+    "sac": sac,
 }
 """Name to a function of the task's name and whether it is randomised; `DbpError` where it cannot serve the task."""

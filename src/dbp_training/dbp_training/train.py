@@ -32,23 +32,23 @@ AlgorithmName = Literal[tuple(ALGORITHMS)]
 class Train:
     """Trains a policy and evaluates it on fixed commands or targets.
 
-        Writes a run folder: config.json (everything that decides the run, with the git hash), checkpoint.pt, TensorBoard
-        events and, at the end, evaluation.json. Ctrl-C saves; `--out DIR --resume` goes on.
+    Writes a run folder: config.json (everything that decides the run, with the git hash), checkpoint.pt, TensorBoard
+    events and, at the end, evaluation.json. Ctrl-C saves; `--out DIR --resume` goes on.
 
-        Examples:
-            ./dbp train go2_walk                                    five minutes, nominal robot
-            ./dbp train go2_walk --randomise full --minutes 15      for another simulator or a robot
-            ./dbp train go2_walk --command-max 1 0.6 1              walks faster than 0.6 m/s
-            ./dbp train go2_walk --steps 600000 --seed 3            same seed and steps, same curve
-            ./dbp train push_t --algorithm shac                     another task, another algorithm
-            tensorboard --logdir runs                               watch it
-            ./dbp export runs/DIR models/mine.onnx                  make it a policy file
+    Examples:
+        ./dbp train go2_walk                                    five minutes, nominal robot
+        ./dbp train go2_walk --randomise full --minutes 15      for another simulator or a robot
+        ./dbp train go2_walk --command-max 1 0.6 1              walks faster than 0.6 m/s
+        ./dbp train go2_walk --steps 600000 --seed 3            same seed and steps, same curve
+        ./dbp train push_t --algorithm shac                     another task, another algorithm
+        tensorboard --logdir runs                               watch it
+        ./dbp export runs/DIR models/mine.onnx                  make it a policy file
 
-        Tasks:
-    {tasks}
+    Tasks:
+        {tasks}
 
-        Algorithms:
-    {algorithms}
+    Algorithms:
+        {algorithms}
     """
 
     task: Annotated[TaskName, tyro.conf.Positional]
@@ -79,7 +79,7 @@ class Train:
 
 
 def _list(entries: dict[str, str]) -> str:
-    return "\n".join(f"        {name:<16} {text}" for name, text in entries.items())
+    return "\n        ".join(f"{name:<16} {text}" for name, text in entries.items())
 
 
 Train.__doc__ = Train.__doc__.format(
