@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dbp_policy.errors import DbpError
+from dbp_training import parallel
 from dbp_training.networks import Normaliser, mlp
 from dbp_training.schedule import falling
 
@@ -82,6 +83,7 @@ class Critic:
                 loss = ((self.network(inputs[part]).squeeze(-1) - scaled[part]) ** 2).mean()
                 self._optimiser.zero_grad(set_to_none=True)
                 loss.backward()
+                parallel.average_gradients(self.network.parameters())
                 torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.grad_clip)
                 self._optimiser.step()
                 total += loss.item() / (self.config.passes * self.config.minibatches)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dbp_policy.errors import DbpError
+from dbp_training import parallel
 from dbp_training.critic import Critic, CriticConfig
 from dbp_training.env import Env, Memory
 from dbp_training.gradient import Analytic, Differentiable, GradientSource, carry
@@ -209,6 +210,7 @@ class FirstOrderTrainer:
         parameters = list(self.actor.parameters())
         for parameter, part in zip(parameters, gradient, strict=True):
             parameter.grad = part
+        parallel.average_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.grad_clip).item()
         if not (torch.isfinite(loss) and norm < float("inf")):
             raise DbpError(f"actor: expected a finite loss and gradient, got loss {loss.item()}, gradient norm {norm}")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from dbp_training import parallel
+
 
 def mlp(sizes: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
     """Linear layers of `sizes`, each but the last followed by layer normalisation and `activation`."""
@@ -33,10 +35,11 @@ class Normaliser(nn.Module):
     def update(self, x: Tensor) -> None:
         """Takes in the vectors x, shape (..., size) (Chan et al., parallel mean and variance)."""
         x = x.reshape(-1, x.shape[-1])
-        total = self.count + len(x)
-        share = (len(x) / total).float()
-        delta = x.mean(0) - self.mean
-        self.var += share * (x.var(0, unbiased=False) - self.var + (1.0 - share) * delta**2)
+        count, mean, var = parallel.moments(len(x), x.mean(0), x.var(0, unbiased=False))
+        total = self.count + count
+        share = (count / total).float()
+        delta = mean - self.mean
+        self.var += share * (var - self.var + (1.0 - share) * delta**2)
         self.mean += share * delta
         self.count.copy_(total)
 

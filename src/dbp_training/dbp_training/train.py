@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -14,6 +15,7 @@ import tyro
 
 from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError, run_main
+from dbp_training import parallel
 from dbp_training.algorithms import ALGORITHMS
 from dbp_training.env import Env
 from dbp_training.evaluate import evaluate
@@ -75,7 +77,8 @@ class Train:
     evaluations: int = 0
     """How often to evaluate on the way, as after the training; that time does not count."""
     threads: int = 2
-    """Threads of the simulator; the networks are small and use one."""
+    """Threads of the simulator, shared by the processes that torchrun starts on a computer; the networks are small and
+    use one."""
 
 
 def _list(entries: dict[str, str]) -> str:
@@ -134,9 +137,13 @@ class Training:
         torch.set_num_threads(1)
         torch.manual_seed(config.seed)
         self.folder, self.config = folder, config
+        if parallel.size() > 1 and config.algorithm.first_order is None:
+            raise DbpError(f"{config.algorithm.name}: expected one process for a baseline, got {parallel.size()}")
         self.task = TASKS[config.task].make(config.task_config)
-        env = Env(self.task, config.algorithm.num_envs, config.seed, config.threads)
-        self.trainer = config.algorithm.make_trainer(env, config.seed)
+        own_seed = parallel.seed(config.seed)
+        num_envs = parallel.share("environments", config.algorithm.num_envs)
+        env = Env(self.task, num_envs, own_seed, parallel.threads(config.threads))
+        self.trainer = config.algorithm.make_trainer(env, own_seed)
         self.elapsed = 0.0
         """Time trained so far, over all resumes [s]."""
         self.prepared = False
@@ -145,18 +152,28 @@ class Training:
         """Continues from the folder's checkpoint."""
         state = self.folder.load_checkpoint()
         with wrong_version(self.folder.checkpoint_path):
-            self.trainer.load_state_dict(state)
+            states = [state, *state["others"]]
+            if len(states) != parallel.size():
+                raise DbpError(f"{self.folder.path}: expected {len(states)} processes as before, got {parallel.size()}")
+            self.trainer.load_state_dict(states[parallel.rank()])
             self.elapsed, self.prepared = state["elapsed"], True
 
     def save(self) -> None:
-        """Writes the checkpoint."""
-        self.folder.save_checkpoint(self.trainer.state_dict() | {"elapsed": self.elapsed})
+        """Writes the checkpoint: one file for all processes, so that it is of one moment."""
+        states = parallel.gather(self.trainer.state_dict())
+        if states is not None:
+            self.folder.save_checkpoint(states[0] | {"elapsed": self.elapsed, "others": states[1:]})
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps so far, over all processes."""
+        return self.trainer.env.total_steps * parallel.size()
 
     @property
     def progress(self) -> float:
         """From 0 to 1 over the run."""
         if self.config.steps:
-            return min(1.0, self.trainer.env.total_steps / self.config.steps)
+            return min(1.0, self.env_steps / self.config.steps)
         return min(1.0, self.elapsed / (60.0 * self.config.minutes))
 
     def run(self, log: Any, stop: Stop) -> bool:
@@ -165,28 +182,29 @@ class Training:
         Raises:
             DbpError: Training broke down; the last good checkpoint is kept.
         """
-        line, saved, started = ProgressLine(self.task.summary), time.monotonic(), time.monotonic() - self.elapsed
-        evaluated = self._evaluations_due()
+        line, saved, started = ProgressLine(self.task.summary), self.elapsed, time.monotonic() - self.elapsed
+        evaluated, leads, stopping = self._evaluations_due(), parallel.rank() == 0, False
         if not self.prepared:
-            if self.config.algorithm.dynamics is not None:
+            if self.config.algorithm.dynamics is not None and leads:
                 line.note("filling the replay and training the first dynamics model ...")
             self.trainer.prepare()
             self.prepared = True
-        while self.progress < 1.0 and not stop.asked:
+        while self.progress < 1.0 and not stopping:
             figures = self.trainer.train_window(self.progress)
-            self.elapsed = time.monotonic() - started
-            counts = {"gradient_steps": self.trainer.gradient_steps, "minutes": self.elapsed / 60.0}
-            for name, value in (figures | counts).items():
-                log.add_scalar(name, value, self.trainer.env.total_steps)
-            line.show(self.progress, self.elapsed, self.trainer.env.total_steps, figures)
+            self.elapsed, stopping = parallel.agree(time.monotonic() - started, stop.asked)
+            if leads:
+                counts = {"gradient_steps": self.trainer.gradient_steps, "minutes": self.elapsed / 60.0}
+                for name, value in (figures | counts).items():
+                    log.add_scalar(name, value, self.env_steps)
+                line.show(self.progress, self.elapsed, self.env_steps, figures)
             if self._evaluations_due() > evaluated:
                 begin, evaluated = time.monotonic(), self._evaluations_due()
-                if self.progress < 1.0:  # the last one comes after the training, with more figures
-                    log_evaluation(log, self.evaluate_nominal(), self.trainer.env.total_steps)
+                if self.progress < 1.0 and leads:  # the last one comes after the training, with more figures
+                    log_evaluation(log, self.evaluate_nominal(), self.env_steps)
                 started += time.monotonic() - begin
-            if time.monotonic() - saved > _CHECKPOINT_S:
+            if self.elapsed - saved > _CHECKPOINT_S:
                 self.save()
-                saved = time.monotonic()
+                saved = self.elapsed
         line.end()
         self.save()
         return self.progress >= 1.0
@@ -218,7 +236,7 @@ def evaluate_run(training: Training) -> dict[str, Any]:
     if task.randomised:
         randomised = evaluate(task, training.trainer.policy.eval(), commands, config.threads)
         result |= {f"randomised_{name}": value for name, value in randomised.items()}
-    result |= {"env_steps": training.trainer.env.total_steps, "minutes": training.elapsed / 60.0}
+    result |= {"env_steps": training.env_steps, "minutes": training.elapsed / 60.0}
     result |= {"seed": config.seed, "episodes": len(commands), "episode_s": task.episode_steps * task.dt}
     return {name: value if math.isfinite(value) else None for name, value in result.items()}
 
@@ -237,40 +255,54 @@ def train(args: Train) -> int:
     Raises:
         DbpError: The arguments, the run folder or the training itself are wrong.
     """
+    parallel.join()
+    try:
+        return _train(args, leads=parallel.rank() == 0)
+    finally:
+        parallel.leave()
+
+
+def _train(args: Train, leads: bool) -> int:
     folder = RunFolder(args.out or Path("runs") / f"{args.task}-{time.strftime('%Y%m%d-%H%M%S')}-seed{args.seed}")
     if args.resume:
         config = folder.read_config()
         if args.minutes or args.steps:
             config = replace(config, minutes=args.minutes, steps=args.steps)
-            folder.write_config(config)
     else:
         config = new_config(args)
-        folder.create(config)
-    from torch.utils.tensorboard import SummaryWriter  # slow to import: not for --help
-
-    print(f"{config.task} with {config.algorithm.name}, seed {config.seed}, run folder {folder.path}")
+    if leads:
+        folder.write_config(config) if args.resume else folder.create(config)
+        print(f"{config.task} with {config.algorithm.name}, seed {config.seed}, run folder {folder.path}")
     stop = Stop()
     training = Training(folder, config)
     if args.resume:
         training.load()
-    with SummaryWriter(str(folder.path)) as log:
+    with _event_log(folder) if leads else contextlib.nullcontext() as log:
         try:
             finished = training.run(log, stop)
         except (MemoryError, RuntimeError) as error:
             reason = "out of memory" if isinstance(error, MemoryError) or "memory" in str(error) else str(error)
             kept = folder.checkpoint_path if folder.checkpoint_path.exists() else "none yet"
-            steps = training.trainer.env.total_steps
+            steps = training.env_steps
             raise DbpError(f"training stopped after {steps} steps: {reason} (last good checkpoint: {kept})") from error
-        if not finished:
+        if not finished and leads:
             print(f"stopped and saved; continue with: ./dbp train {config.task} --out {folder.path} --resume")
-            return 130
+        if not finished or not leads:
+            return 0 if finished else 130
         evaluation = evaluate_run(training)
         folder.write_evaluation(evaluation)
-        log_evaluation(log, evaluation, training.trainer.env.total_steps)
+        log_evaluation(log, evaluation, training.env_steps)
     _print_table(evaluation)
     if config.task == Go2Walk.name:
         print(f"export with: ./dbp export {folder.path} models/{config.task}.onnx")
     return 0
+
+
+def _event_log(folder: RunFolder) -> Any:
+    """TensorBoard's writer."""
+    from torch.utils.tensorboard import SummaryWriter  # slow to import: not for --help
+
+    return SummaryWriter(str(folder.path))
 
 
 def main() -> int:

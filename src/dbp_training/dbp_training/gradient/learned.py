@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dbp_policy.errors import DbpError
+from dbp_training import parallel
 from dbp_training.dynamics import DynamicsConfig, DynamicsModel
 from dbp_training.env import Env, Transition
 from dbp_training.replay import Replay
@@ -37,7 +38,7 @@ class LearnedDynamics:
     def prepare(self, env: Env, generator: torch.Generator) -> dict[str, float]:
         """Fills the replay by random actions and trains the first model."""
         wave = torch.zeros(env.num_envs, env.task.action_size)
-        for _ in range(max(1, self.config.prefill // env.num_envs)):
+        for _ in range(max(1, self.config.prefill // (env.num_envs * parallel.size()))):
             wave = _PREFILL_DECAY * wave + _PREFILL_STEP * torch.randn(wave.shape, generator=generator)
             with torch.no_grad():
                 self.simulate(env, torch.tanh(wave))
@@ -49,11 +50,12 @@ class LearnedDynamics:
 
     def _fit(self, updates: int, lr: float, generator: torch.Generator) -> dict[str, float]:
         self._optimiser.param_groups[0]["lr"] = lr
-        loss = torch.zeros(())
+        loss, batch = torch.zeros(()), parallel.share("the model's batch", self.config.batch)
         for _ in range(updates):
-            loss = self.model.loss(**self.replay.sample(self.config.batch, generator))
+            loss = self.model.loss(**self.replay.sample(batch, generator))
             self._optimiser.zero_grad(set_to_none=True)
             loss.backward()
+            parallel.average_gradients(self.model.parameters())
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
             self._optimiser.step()
         if not torch.isfinite(loss):
