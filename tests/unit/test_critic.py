@@ -77,7 +77,7 @@ def test_a_window_and_a_time_limit_go_on_with_the_value_of_the_state_before_the_
     trainer = _trainer(episode_steps)
     _known_value(trainer)
     window = trainer.roll(trainer.source)
-    reward, loss = trainer._objective(window)
+    reward, _, loss = trainer._objective(window)
     g, x = trainer.config.discount, window.reached[..., 0]
     if episode_steps == 100:
         expected = sum(g**k * reward[k] for k in range(4)) + g**4 * (7.0 + 3.0 * x[3])
@@ -126,7 +126,7 @@ def test_an_observed_tail_completes_the_value_and_leaves_the_slope():
     def loss_and_slope(tail: str) -> tuple[torch.Tensor, torch.Tensor]:
         trainer = _trainer(tail=tail, critic=None, segment=2)
         window = trainer.roll(trainer.source)
-        reward, loss = trainer._objective(window)
+        reward, _, loss = trainer._objective(window)
         first = sum(0.99**k * reward[k] for k in range(4)).mean().detach()
         return loss.detach(), torch.cat([g.flatten() for g in trainer._actor_gradient(loss)]), first, reward.detach()
 

@@ -118,7 +118,7 @@ def _window(env: LinearEnv, source: GradientSource, horizon: int, **config) -> t
     gain = torch.tensor(GAIN, dtype=torch.float32, requires_grad=True)
     trainer.actor = lambda observation, noise=0.0: observation @ gain.T
     window = trainer.roll(source)
-    _, loss = trainer._objective(window)
+    *_, loss = trainer._objective(window)
     return -2 * horizon * torch.autograd.grad(loss, gain)[0][0], window.reached.detach()
 
 

@@ -178,6 +178,7 @@ def test_a_breakdown_is_one_line_and_keeps_the_last_good_checkpoint(tmp_path, mo
         ("push_t", "apg-mc"),
         ("push_t", "dmo-no-residual"),
         ("arm_reach", "imagined"),
+        ("arm_reach", "dmo-sapo"),
         ("go2_walk", "imagined"),
         ("navigation", "ppo"),
         ("hopper", "sac"),

@@ -11,6 +11,7 @@ from torch import nn
 from dbp_policy.errors import DbpError
 from dbp_training.critic import CriticConfig
 from dbp_training.dynamics import DynamicsConfig
+from dbp_training.entropy import EntropyConfig
 from dbp_training.env import Env, Task
 from dbp_training.first_order import FirstOrderConfig, FirstOrderTrainer
 from dbp_training.gradient import Analytic, Decoupled, GradientSource, Imagined
@@ -63,7 +64,8 @@ class Algorithm:
             from dbp_training.sac import SacPolicy  # slow to import
 
             return SacPolicy(task, self.sac)
-        return Actor(task.observation_size, task.action_size, self.first_order.hidden)
+        loop = self.first_order
+        return Actor(task.observation_size, task.action_size, loop.hidden, spread=loop.entropy is not None)
 
     def gradient_source(self, task: Task) -> GradientSource:
         """A fresh gradient source for `task`."""
@@ -119,6 +121,14 @@ def dmo_no_value(task: str, randomised: bool = False) -> Algorithm:
     return replace(base, name="dmo-no-value", first_order=replace(base.first_order, tail="none", critic=None))
 
 
+def dmo_sapo(task: str, randomised: bool = False) -> Algorithm:
+    """dmo with SAPO's actor and critics: entropy in the return, a learned deviation, two critics (arXiv 2412.12089)."""
+    base = dmo(task, randomised)
+    critic = replace(base.first_order.critic or CriticConfig(), ensemble=2, keep=0.0)
+    loop = replace(base.first_order, entropy=EntropyConfig(), tail="bootstrap", critic=critic)
+    return replace(base, name="dmo-sapo", first_order=loop)
+
+
 def imagined(task: str, randomised: bool = False) -> Algorithm:
     """The learned model forwards and backwards, as in MAAC: dmo without the swap."""
     return replace(dmo(task, randomised), name="imagined", source="imagined")
@@ -154,6 +164,7 @@ ALGORITHMS: dict[str, Callable[[str, bool], Algorithm]] = {
     "shac": shac,
     "apg-mc": apg_mc,
     "apg-bootstrap": apg_bootstrap,
+    "dmo-sapo": dmo_sapo,
     "imagined": imagined,
     "dmo-no-residual": dmo_no_residual,
     "dmo-no-value": dmo_no_value,

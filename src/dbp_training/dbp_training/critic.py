@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ class CriticConfig:
     """Size and training of the critic."""
 
     hidden: tuple[int, ...] = (64, 64)
+    ensemble: int = 1
+    """Networks: their mean is a tail's value, the least of two drawn ones a target's."""
     lr: float = 2e-3
     lr_end: float = 0.03
     """Learning rate at the end of training, as a share of `lr`."""
@@ -37,7 +40,7 @@ class CriticConfig:
 
 
 class Critic:
-    """A value network, the slow copy of it that targets and tails are made of, and its training.
+    """Value networks, the slow copies of them that targets and tails are made of, and their training.
 
     Args:
         config: Size and training.
@@ -48,16 +51,25 @@ class Critic:
     def __init__(self, config: CriticConfig, input_size: int, scale: float = 1.0) -> None:
         self.config, self._scale = config, scale
         self.normaliser = Normaliser(input_size)
-        self.network = mlp([input_size, *config.hidden, 1], nn.ELU)
+        sizes = [input_size, *config.hidden, 1]
+        self.network = nn.ModuleList(mlp(sizes, nn.ELU) for _ in range(config.ensemble))
         with torch.no_grad():  # no slope before anything is known
-            self.network[-1].weight.zero_()
-            self.network[-1].bias.zero_()
+            for network in self.network:
+                network[-1].weight.zero_()
+                network[-1].bias.zero_()
         self.target = copy.deepcopy(self.network).requires_grad_(False)
         self._optimiser = torch.optim.Adam(self.network.parameters(), lr=config.lr, betas=config.betas)
 
     def value(self, inputs: Tensor) -> Tensor:
-        """Value by the target network, (...); differentiable in `inputs` (..., input_size) alone."""
-        return self._scale * self.target(self.normaliser(inputs)).squeeze(-1)
+        """Value by the target networks, (...); differentiable in `inputs` (..., input_size) alone."""
+        return self._scale * _each(self.target, self.normaliser(inputs)).mean(0)
+
+    def cautious_value(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """The least value by two of the target networks, drawn anew each time, (...)."""
+        if len(self.target) == 1:
+            return self.value(inputs)
+        two = torch.randperm(len(self.target), generator=generator)[:2].tolist()
+        return self._scale * _each([self.target[i] for i in two], self.normaliser(inputs)).amin(0)
 
     def learn(self, inputs: Tensor, targets: Tensor, generator: torch.Generator, progress: float) -> dict[str, float]:
         """Regresses the values of `inputs` on `targets`, then moves the target network.
@@ -80,7 +92,7 @@ class Critic:
         total = 0.0
         for _ in range(self.config.passes):
             for part in torch.randperm(len(inputs), generator=generator).chunk(self.config.minibatches):
-                loss = ((self.network(inputs[part]).squeeze(-1) - scaled[part]) ** 2).mean()
+                loss = ((_each(self.network, inputs[part]) - scaled[part]) ** 2).mean()
                 self._optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 parallel.average_gradients(self.network.parameters())
@@ -102,3 +114,8 @@ class Critic:
         """Continues where `state_dict` was taken."""
         for name, value in state.items():
             getattr(self, name).load_state_dict(value)
+
+
+def _each(networks: Iterable[nn.Module], inputs: Tensor) -> Tensor:
+    """Every network's output, (networks, ...)."""
+    return torch.stack([network(inputs).squeeze(-1) for network in networks])

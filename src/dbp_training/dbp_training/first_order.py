@@ -12,6 +12,7 @@ from torch import Tensor
 from dbp_policy.errors import DbpError
 from dbp_training import parallel
 from dbp_training.critic import Critic, CriticConfig
+from dbp_training.entropy import EntropyConfig, Temperature
 from dbp_training.env import Env, Memory
 from dbp_training.gradient import Analytic, Differentiable, GradientSource, carry
 from dbp_training.gradient.quality import gradient_quality
@@ -43,7 +44,9 @@ class FirstOrderConfig:
     betas: tuple[float, float] = (0.7, 0.95)
     """Decays of Adam's moments."""
     exploration: float = 0.2
-    """Standard deviation of the noise on the actor's output before the tanh."""
+    """Standard deviation of the noise on the actor's output before the tanh; with `entropy` the actor has its own."""
+    entropy: EntropyConfig | None = None
+    """The bonus for entropy in return and critic, or None for none."""
     grad_clip: float = 1.0
     averaging: float = 15.0
     """Decay of the averaged actor: it is about the mean over the newest 1/averaging of all windows."""
@@ -67,6 +70,8 @@ class Window:
     """At the start of each step."""
     observation: Tensor
     action: Tensor
+    log_prob: Tensor
+    """Of the action, (horizon, N); zero without an entropy bonus."""
     reached: Tensor
     """Before any reset."""
     reached_memory: Memory
@@ -89,16 +94,18 @@ class FirstOrderTrainer:
         self.env, self.source, self.config = env, source, config
         if config.measure_every and not isinstance(env.task, Differentiable):
             raise ValueError(f"measure_every: expected a differentiable task, got {env.task.name}")
-        self.actor = Actor(env.task.observation_size, env.task.action_size, config.hidden)
+        task = env.task
+        self.actor = Actor(task.observation_size, task.action_size, config.hidden, spread=config.entropy is not None)
         self.averaged = copy.deepcopy(self.actor)
         """Running mean of the actor's weights: the policy that is evaluated and exported. A window sees few commands,
         so that the actor's own speed error sways from window to window."""
         self._windows = 0
         self._generator = torch.Generator().manual_seed(seed)
         self._optimiser = torch.optim.Adam(self.actor.parameters(), lr=config.lr, betas=config.betas)
+        self.temperature = None if config.entropy is None else Temperature(config.entropy, task.action_size)
         self.critic = None
         if config.critic is not None:
-            inputs = env.task.state_size + env.task.observation_size
+            inputs = task.state_size + task.observation_size
             self.critic = Critic(config.critic, inputs, scale=1.0 / (1.0 - config.discount))
 
     @property
@@ -131,7 +138,7 @@ class FirstOrderTrainer:
         every = self.config.measure_every
         exact = self._exact_gradient() if every and self._windows % every == 0 else None
         window = self.roll(self.source)
-        reward, loss = self._objective(window)
+        reward, soft, loss = self._objective(window)
         gradient = self._actor_gradient(loss)
         if exact is not None:
             figures |= gradient_quality(gradient, exact)
@@ -139,7 +146,9 @@ class FirstOrderTrainer:
         self.actor.normaliser.update(window.observation)
         self._average()
         if self.critic is not None:
-            figures |= self._train_critic(window, reward.detach(), progress)
+            figures |= self._train_critic(window, soft.detach(), progress)
+        if self.temperature is not None:
+            figures |= self.temperature.learn(window.log_prob)
         with torch.no_grad():
             metrics = self.env.task.metrics(window.reached, window.memory)
         figures |= {name: value.mean().item() for name, value in metrics.items()}
@@ -155,19 +164,29 @@ class FirstOrderTrainer:
                 state, memory = state.detach(), memory.map(Tensor.detach)
             observation = env.observe(state, memory)
             noise = torch.randn(env.num_envs, env.task.action_size, generator=self._generator)
-            action = self.actor(observation, self.config.exploration * noise)
+            action, log_prob = self._act(observation, noise)
             reached, t = source.step(env, state, memory, action)
             end = Memory(action, memory.last_action, t.reached_memory.command, t.reached_memory.phase)
-            rows.append((state.detach(), memory, observation.detach(), action, reached, end, t.terminated, t.truncated))
+            before = (state.detach(), memory, observation.detach(), action, log_prob)
+            rows.append((*before, reached, end, t.terminated, t.truncated))
             state = carry(t.state, reached, t.done)
             memory = t.memory.map(lambda start, old, done=t.done: carry(start, old, done), end)
         columns = zip(*rows, strict=True)
         return Window(*(_stack(column) for column in columns))
 
-    def _objective(self, window: Window) -> tuple[Tensor, Tensor]:
-        """Rewards of the window (H, N) and the actor's loss: minus the mean return per step of its segments."""
+    def _act(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Actions and their log-probability, by a standard normal `noise`."""
+        if self.temperature is not None:
+            return self.actor.sample(observation, noise)
+        return self.actor(observation, self.config.exploration * noise), torch.zeros(len(noise))
+
+    def _objective(self, window: Window) -> tuple[Tensor, Tensor, Tensor]:
+        """Rewards of the window (H, N), the same with the bonus for entropy, and the actor's loss: minus the mean
+        return per step of its segments."""
         c = self.config
-        reward = self.env.task.reward(window.reached, window.action, window.memory)
+        plain = reward = self.env.task.reward(window.reached, window.action, window.memory)
+        if self.temperature is not None:
+            reward = reward + self.temperature.bonus(window.log_prob)
         value = None
         if c.tail == "bootstrap":
             value = self.critic.value(self._critic_input(window.reached, window.reached_memory))
@@ -179,7 +198,7 @@ class FirstOrderTrainer:
             part = slice(start, start + length)
             rows = (reward[part], window.terminated[part], window.truncated[part])
             returns = returns + window_returns(*rows, c.discount, None if value is None else value[part])
-        return reward, -returns.mean() / c.horizon
+        return plain, reward, -returns.mean() / c.horizon
 
     def _critic_input(self, state: Tensor, memory: Memory) -> Tensor:
         """All the simulator knows, and the observation, which holds the command and the clock."""
@@ -187,7 +206,8 @@ class FirstOrderTrainer:
 
     @torch.no_grad()
     def _train_critic(self, window: Window, reward: Tensor, progress: float) -> dict[str, float]:
-        value = self.critic.value(self._critic_input(window.reached, window.reached_memory))
+        reached = self._critic_input(window.reached, window.reached_memory)
+        value = self.critic.cautious_value(reached, self._generator)
         ends = (window.terminated, window.truncated)
         target = td_lambda(reward, *ends, value, self.config.discount, self.config.critic.lam)
         inputs = self._critic_input(window.state, window.memory)
@@ -201,7 +221,7 @@ class FirstOrderTrainer:
     def _exact_gradient(self) -> tuple[Tensor, ...]:
         """The actor's gradient over the coming window by the task's own derivatives; changes nothing."""
         env, generator = self.env.state_dict(), self._generator.get_state()
-        _, loss = self._objective(self.roll(Analytic()))
+        *_, loss = self._objective(self.roll(Analytic()))
         self.env.load_state_dict(env)
         self._generator.set_state(generator)
         return self._actor_gradient(loss)
@@ -236,6 +256,7 @@ class FirstOrderTrainer:
             "optimiser": self._optimiser.state_dict(),
             "source": self.source.state_dict(),
             "critic": None if self.critic is None else self.critic.state_dict(),
+            "temperature": None if self.temperature is None else self.temperature.state_dict(),
             "env": self.env.state_dict(),
             "generator": self._generator.get_state(),
         }
@@ -249,6 +270,8 @@ class FirstOrderTrainer:
         self.source.load_state_dict(state["source"])
         if self.critic is not None:
             self.critic.load_state_dict(state["critic"])
+        if self.temperature is not None:
+            self.temperature.load_state_dict(state["temperature"])
         self.env.load_state_dict(state["env"])
         self._generator.set_state(state["generator"])
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dbp_training import parallel
+
+_LOG_STD_MIN, _LOG_STD_MAX = -5.0, 2.0
 
 
 def mlp(sizes: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
@@ -52,22 +56,35 @@ class Normaliser(nn.Module):
 
 
 class Actor(nn.Module):
-    """Deterministic policy: tanh of an MLP of the normalised observation.
+    """Policy: tanh of an MLP of the normalised observation, and with `spread` how far actions are to vary around it.
 
     Args:
         observation_size: Length of the observation.
         action_size: Length of the action.
         hidden: Widths of the hidden layers.
+        spread: Whether the network gives a standard deviation too.
     """
 
-    def __init__(self, observation_size: int, action_size: int, hidden: Sequence[int]) -> None:
+    def __init__(self, observation_size: int, action_size: int, hidden: Sequence[int], spread: bool = False) -> None:
         super().__init__()
         self.normaliser = Normaliser(observation_size)
-        self.mlp = mlp([observation_size, *hidden, action_size], nn.ELU)
+        self._action_size = action_size
+        self.mlp = mlp([observation_size, *hidden, action_size * (1 + spread)], nn.ELU)
         with torch.no_grad():
             self.mlp[-1].weight.mul_(0.1)
             self.mlp[-1].bias.zero_()
 
     def forward(self, observation: Tensor, noise: Tensor | float = 0.0) -> Tensor:
         """Actions in [-1, 1]; `noise` is added before the tanh."""
-        return torch.tanh(self.mlp(self.normaliser(observation)) + noise)
+        return torch.tanh(self.mlp(self.normaliser(observation))[..., : self._action_size] + noise)
+
+    def sample(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Actions tanh(mean + deviation * noise) of a standard normal `noise` (..., action_size), and their
+        log-probability (...); only with `spread`."""
+        mean, spread = self.mlp(self.normaliser(observation)).chunk(2, -1)
+        log_std = _LOG_STD_MIN + 0.5 * (_LOG_STD_MAX - _LOG_STD_MIN) * (torch.tanh(spread) + 1.0)
+        raw = mean + log_std.exp() * noise
+        # log(1 - tanh(x)^2) = 2 (log 2 - x - softplus(-2 x)), which holds far out as well.
+        squashed = 2.0 * (math.log(2.0) - raw - F.softplus(-2.0 * raw))
+        log_prob = -0.5 * noise**2 - log_std - 0.5 * math.log(2.0 * math.pi) - squashed
+        return torch.tanh(raw), log_prob.sum(-1)
