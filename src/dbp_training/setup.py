@@ -14,6 +14,7 @@ setup(
         "console_scripts": [
             "train = dbp_training.train:main",
             "compare = dbp_training.compare:main",
+            "play = dbp_training.play:main",
             "export = dbp_training.export:main",
             "bench_training = dbp_training.bench.training:cli",
         ],

@@ -137,7 +137,7 @@ def test_targets_of_the_evaluation_are_fixed_and_doing_nothing_is_scored(name):
 
 def test_an_unstable_analytic_simulation_ends_its_episode():
     env = Env(PointMass(), 3, seed=0)
-    env._sim.state[1] = float("inf")
+    env.sim.state[1] = float("inf")
     t = env.step(torch.zeros(3, 1))
     assert t.valid.tolist() == [True, False, True] and t.terminated.tolist() == [False, True, False]
     assert torch.isfinite(t.reached).all() and torch.isfinite(t.state).all()

@@ -46,7 +46,7 @@ def test_observation_reward_and_end_are_gymnasiums(case):
 
     def place(i: int) -> None:
         theirs[i].reset()
-        theirs[i].set_state(env._sim.qpos[i].copy(), env._sim.qvel[i].copy())
+        theirs[i].set_state(env.sim.qpos[i].copy(), env.sim.qvel[i].copy())
 
     assert task.dt == pytest.approx(theirs[0].dt) and (task.observation_size,) == theirs[0].observation_space.shape
     for i in range(num):

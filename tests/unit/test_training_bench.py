@@ -51,9 +51,9 @@ def test_the_bare_simulator_does_the_same_physics_as_the_environments():
     begin, actions = env.state_dict(), [0.2 * torch.randn(4, 12) for _ in range(5)]
     inputs = environment._inputs(env, begin, actions)
     assert len(inputs) == 5
-    bare = batch.Batch(env._sim.model, 4, 1)
+    bare = batch.Batch(env.sim.model, 4, 1)
     environment._run_bare(bare, inputs)
-    np.testing.assert_array_equal(bare.state, env._sim.state_dict()["state"].numpy())
+    np.testing.assert_array_equal(bare.state, env.sim.state_dict()["state"].numpy())
 
 
 def test_a_short_bench_writes_all_figures(tmp_path, capsys):

@@ -70,7 +70,7 @@ def test_the_training_model_keeps_the_robots_mass_and_collides_with_feet_and_tru
 
 def test_an_unstable_simulation_is_reported_and_ends_its_episode():
     env = Env(Go2Walk(), 3, seed=0)
-    env._sim.qvel[1] = 1e12
+    env.sim.qvel[1] = 1e12
     t = env.step(torch.zeros(3, 12))
     assert t.valid.tolist() == [True, False, True]
     assert t.terminated.tolist() == [False, True, False]
@@ -84,7 +84,7 @@ def _full_env(seed: int, num: int = 32, **changes) -> Env:
 
 def test_randomised_fields_differ_between_simulations_within_their_ranges():
     env, r = _full_env(0), full_randomisation()
-    model, sim = env.task.model, env._sim
+    model, sim = env.task.model, env.sim
     base, feet = model.body("base").id, [model.geom(f"{leg}_foot").id for leg in go2.LEGS]
     fields = {
         "friction": (sim.field("geom_friction")[:, feet, 0], r.friction),
@@ -107,7 +107,7 @@ def test_a_heavier_simulation_sags_more():
     env = Env(Go2Walk(Go2WalkConfig(randomisation=Randomisation(payload=(-1.0, 2.0)))), 16, seed=0, stagger=False)
     for _ in range(10):
         t = env.step(torch.zeros(16, 12))
-    mass = env._sim.field("body_mass")[:, env.task.model.body("base").id]
+    mass = env.sim.field("body_mass")[:, env.task.model.body("base").id]
     assert np.corrcoef(mass, t.reached[:, HEIGHT].numpy())[0, 1] < -0.9
 
 

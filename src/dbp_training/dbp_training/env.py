@@ -171,13 +171,14 @@ class Env:
         self._rng = np.random.default_rng(seed)
         self._noise_rng = torch.Generator().manual_seed(seed)
         self._noisy = bool(task.observation_noise.any())
-        self._sim = task.make_sim(num_envs, threads)
+        self.sim = task.make_sim(num_envs, threads)
+        """The simulator; it is stepped and placed from here alone."""
         self._age = self._rng.integers(0, task.episode_steps, num_envs) * int(stagger)
         self._delays = np.zeros(num_envs, dtype=int)
         everyone = np.arange(num_envs)
         self._begin(everyone)
         self.memory = self._fix_commands(task.new_memory(num_envs, self._rng))
-        self.state = task.read_state(self._sim)
+        self.state = task.read_state(self.sim)
 
     def observe(self, state: Tensor, memory: Memory) -> Tensor:
         """The actor's input for a state of all environments, with sensor noise."""
@@ -193,8 +194,8 @@ class Env:
 
     def _step(self, action: Tensor) -> Transition:
         task, before, memory = self.task, self.state, self.memory
-        valid = torch.from_numpy(~self._sim.step(task.controls(memory, action, self._delays)))
-        reached = task.read_state(self._sim)
+        valid = torch.from_numpy(~self.sim.step(task.controls(memory, action, self._delays)))
+        reached = task.read_state(self.sim)
         valid &= torch.isfinite(reached).all(-1)
         reached = torch.where(valid[:, None], reached, before)
         self._age += 1
@@ -204,10 +205,10 @@ class Env:
         reward = task.reward(reached, action, memory)
         self.memory = reached_memory = self._fix_commands(task.advance(memory, action, self._rng))
         done = (terminated | truncated).numpy()
-        touched = task.disturb(self._sim, self._rng)
+        touched = task.disturb(self.sim, self._rng)
         if done.any():
             self._restart(np.flatnonzero(done))
-        self.state = task.read_state(self._sim) if touched or done.any() else reached
+        self.state = task.read_state(self.sim) if touched or done.any() else reached
         return Transition(reached, reached_memory, reward, terminated, truncated, valid, self.state, self.memory)
 
     def _restart(self, envs: np.ndarray) -> None:
@@ -218,7 +219,7 @@ class Env:
         self.memory = self._fix_commands(self.memory.map(lambda old, new: old.index_copy(0, index, new), fresh))
 
     def _begin(self, envs: np.ndarray) -> None:
-        self.task.reset(self._sim, envs, self._rng)
+        self.task.reset(self.sim, envs, self._rng)
         self._delays[envs] = self.task.new_delays(len(envs), self._rng)
 
     def _fix_commands(self, memory: Memory) -> Memory:
@@ -227,7 +228,7 @@ class Env:
     def state_dict(self) -> dict[str, Any]:
         """All that decides the future of the environments."""
         return {
-            "sim": self._sim.state_dict(),
+            "sim": self.sim.state_dict(),
             "total_steps": self.total_steps,
             "rng": self._rng.bit_generator.state,
             "noise_rng": self._noise_rng.get_state(),
@@ -238,10 +239,10 @@ class Env:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues where `state_dict` was taken."""
-        self._sim.load_state_dict(state["sim"])
+        self.sim.load_state_dict(state["sim"])
         self.total_steps = state["total_steps"]
         self._rng.bit_generator.state = state["rng"]
         self._noise_rng.set_state(state["noise_rng"])
         self._age[:], self._delays[:] = state["age"].numpy(), state["delays"].numpy()
         self.memory = Memory(**state["memory"])
-        self.state = self.task.read_state(self._sim)
+        self.state = self.task.read_state(self.sim)

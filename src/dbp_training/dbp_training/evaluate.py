@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from dbp_training.env import Env, Episodes, Task
+from dbp_training.sim import BatchSim
 
 
 @torch.no_grad()
@@ -32,6 +33,22 @@ def roll_episodes(task: Task, actor: Callable[[Tensor], Tensor], commands: Tenso
     state, memory, action, reached, alive = zip(*rows, strict=True)
     memory = memory[0].map(lambda *parts: torch.stack(parts), *memory[1:])
     return Episodes(torch.stack(state), memory, torch.stack(action), torch.stack(reached), torch.stack(alive))
+
+
+@torch.no_grad()
+def episodes_of(task: Task, actor: Callable[[Tensor], Tensor], command: Tensor) -> Iterator[tuple[BatchSim, Tensor]]:
+    """One episode, step by step: the simulator of one environment and the state it has reached, (state_size,).
+
+    Args:
+        task: The task; its randomisation is what the episode is run with.
+        actor: Observation (1, n) to action (1, action_size).
+        command: Shape (command_size,).
+    """
+    env = Env(task, 1, seed=1, commands=command[None], stagger=False)
+    for _ in range(task.episode_steps):
+        yield env.sim, env.state[0]
+        if env.step(actor(env.observe(env.state, env.memory))).done[0]:
+            return
 
 
 def evaluate(task: Task, actor: Callable[[Tensor], Tensor], commands: Tensor, threads: int = 1) -> dict[str, float]:

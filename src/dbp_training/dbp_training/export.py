@@ -22,7 +22,7 @@ from dbp_policy.errors import DbpError, run_main
 from dbp_policy.files import written_whole
 from dbp_policy.onnx_policy import OnnxNetwork, load_runner
 from dbp_policy.runner import Runner, run_golden
-from dbp_training.run_folder import RunConfig, RunFolder, wrong_version
+from dbp_training.run_folder import RunConfig, RunFolder, load_policy
 from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
 
 _GOLDEN_STEPS = 16
@@ -34,15 +34,10 @@ def load_actor(folder: RunFolder) -> tuple[RunConfig, nn.Module]:
     Raises:
         DbpError: The run or its checkpoint cannot be read.
     """
-    config = folder.read_config()
+    config, _, actor = load_policy(folder)
     if config.task != Go2Walk.name:
         raise DbpError(f"{folder.path}: expected a run of {Go2Walk.name}, which a robot can walk by, got {config.task}")
-    state = folder.load_checkpoint()
-    task = Go2Walk(config.task_config)
-    actor = config.algorithm.make_policy(task)
-    with wrong_version(folder.checkpoint_path):
-        actor.load_state_dict(state["policy"])
-    return config, actor.eval()
+    return config, actor
 
 
 def make_contract(config: RunConfig, evaluation: dict[str, Any]) -> Contract:

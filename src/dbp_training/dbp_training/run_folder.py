@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from dbp_policy.errors import DbpError
 from dbp_policy.files import write_json, written_whole
 from dbp_training.algorithms import Algorithm
+from dbp_training.env import Task
 from dbp_training.tasks.registry import TASKS
 
 
@@ -110,6 +112,21 @@ class RunFolder:
     def read_evaluation(self) -> dict[str, Any]:
         """The content of evaluation.json, empty if the run was never evaluated."""
         return json.loads(self.evaluation_path.read_text()) if self.evaluation_path.is_file() else {}
+
+
+def load_policy(folder: RunFolder) -> tuple[RunConfig, Task, nn.Module]:
+    """A run's configuration, its task, and the policy of its checkpoint: observation to action.
+
+    Raises:
+        DbpError: The run or its checkpoint cannot be read.
+    """
+    config = folder.read_config()
+    state = folder.load_checkpoint()
+    task = TASKS[config.task].make(config.task_config)
+    policy = config.algorithm.make_policy(task)
+    with wrong_version(folder.checkpoint_path):
+        policy.load_state_dict(state["policy"])
+    return config, task, policy.eval()
 
 
 def from_dict(kind: Any, data: Any) -> Any:

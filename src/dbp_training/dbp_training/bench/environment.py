@@ -31,7 +31,7 @@ def measure(task: Task, envs: int, threads: int, rounds: int) -> tuple[dict[str,
         Rates [steps/s] and share, medians over the rounds; and where the environments' time goes.
     """
     env, watch, actions = Env(task, envs, seed=0, threads=threads), Stopwatch(), _actions(envs, task.action_size)
-    bare = batch.Batch(env._sim.model, envs, threads)
+    bare = batch.Batch(env.sim.model, envs, threads)
     _run(env, (next(actions) for _ in range(_WARM_UP)))
     watch_environment(env, watch)
     ours, theirs = [], []
@@ -60,7 +60,7 @@ def watch_environment(env: Env, watch: Stopwatch) -> None:
     watch.watch(env, step="environment step", observe="observe", _restart="reset")
     parts = {"controls": "actuator inputs", "read_state": "read the state", "reward": "reward"}
     watch.watch(env.task, advance="memory", terminated="termination", disturb="pushes", **parts)
-    watch.watch(env._sim, step="simulate")
+    watch.watch(env.sim, step="simulate")
 
 
 def _actions(envs: int, size: int) -> Iterator[Tensor]:
@@ -80,7 +80,7 @@ def _run(env: Env, actions: Iterable[Tensor]) -> None:
 def _inputs(env: Env, begin: dict[str, Any], actions: list[Tensor]) -> Inputs:
     """What the simulator was given from `begin` on, by going through it once more."""
     env.load_state_dict(begin)
-    sim, step, seen = env._sim, env._sim.step, []
+    sim, step, seen = env.sim, env.sim.step, []
 
     def recorded(controls: np.ndarray) -> np.ndarray:
         seen.append((sim.state_dict()["state"].numpy(), np.array(controls)))

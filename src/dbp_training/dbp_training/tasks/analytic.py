@@ -15,7 +15,7 @@ class AnalyticTask:
     """Reach a target, which the command holds, by dynamics that are a differentiable function of state and action.
 
     A task adds `name`, `dt`, the sizes, `dynamics`, `new_states`, `new_targets`, `observe`, `reward`, `distance` and
-    `tolerance`, and `failed` if an episode can fail.
+    `tolerance`, `failed` if an episode can fail, and `lines` to be watched.
     """
 
     name: str
@@ -29,6 +29,8 @@ class AnalyticTask:
     randomised = False
     settling_s = 0.0
     evaluation_episodes = 64
+    window = (-1.5, 1.5, -1.0, 1.0)
+    """What a picture shows: left, right, bottom, top [m]."""
 
     def dynamics(self, state: Tensor, action: Tensor) -> Tensor:
         """The state one step later; differentiable. (..., state_size)"""
@@ -49,6 +51,10 @@ class AnalyticTask:
     def failed(self, state: Tensor) -> Tensor:
         """Whether a finite state ends the episode in failure, (...) bool."""
         return torch.zeros(state.shape[:-1], dtype=torch.bool)
+
+    def lines(self, state: Tensor, command: Tensor) -> dict[str, np.ndarray]:
+        """What a picture shows of one state (state_size,) and command: points (n, 2) [m] of a line by its name."""
+        raise NotImplementedError
 
     # Simulation ------------------------------------------------------------------------------------------------------
 
@@ -108,3 +114,9 @@ class AnalyticTask:
         alive, left = episodes.alive[-1], self.distance(episodes.reached[-1], episodes.memory.command[-1])
         final = left[alive].mean().item() if alive.any() else float("nan")
         return {"success": (alive & (left < self.tolerance)).float().mean().item(), "final_distance": final}
+
+
+def circle(centre: np.ndarray, radius: float) -> np.ndarray:
+    """Points (n, 2) of a circle, closed."""
+    angle = np.linspace(0.0, 2.0 * np.pi, 37)
+    return np.asarray(centre) + radius * np.stack([np.cos(angle), np.sin(angle)], -1)

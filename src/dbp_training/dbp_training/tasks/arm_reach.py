@@ -95,6 +95,12 @@ class ArmReach(AnalyticTask):
     def distance(self, state: Tensor, command: Tensor) -> Tensor:
         return (flange_position(state[..., Q]) - command).norm(dim=-1)
 
+    window = (-0.9, 0.9, 0.0, 1.2)
+
+    def lines(self, state: Tensor, command: Tensor) -> dict[str, np.ndarray]:
+        """From the side, x and z."""
+        return {"target": command.numpy()[None, [0, 2]], "arm": arm_points(state[Q]).numpy()[:, [0, 2]]}
+
     def observe(self, state: Tensor, memory: Memory) -> Tensor:
         q = state[..., Q] - self._limits[3].to(state.dtype)
         place = flange_position(state[..., Q])
@@ -107,14 +113,25 @@ class ArmReach(AnalyticTask):
         return 1.0 - 2.0 * left - 0.01 * (reached[..., DQ] ** 2).sum(-1) - self.config.effort * (action**2).sum(-1)
 
 
-def flange_position(q: Tensor) -> Tensor:
-    """Centre of the flange in base axes, (..., 3) [m], for joint angles (..., 7).
+def arm_points(q: Tensor) -> Tensor:
+    """Base, joints and flange in base axes, (..., 9, 3) [m], for joint angles (..., 7)."""
+    zero = torch.zeros((*q.shape[:-1], 3), dtype=q.dtype)
+    return torch.stack([zero, *(_placed(q, joint, 0.0) for joint in range(1, 8)), flange_position(q)], -2)
 
-    The chain is walked from the flange back to the base, so that only a point is carried along.
+
+def flange_position(q: Tensor) -> Tensor:
+    """Centre of the flange in base axes, (..., 3) [m], for joint angles (..., 7)."""
+    return _placed(q, 7, FLANGE)
+
+
+def _placed(q: Tensor, joints: int, z: float) -> Tensor:
+    """The point at height `z` [m] on the axis of the last of the first `joints` joints, in base axes, (..., 3) [m].
+
+    The chain is walked back to the base, so that only a point is carried along.
     """
     zero = torch.zeros_like(q[..., 0])
-    x, y, z = zero, zero, zero + FLANGE
-    for joint in reversed(range(7)):
+    x, y, z = zero, zero, zero + z
+    for joint in reversed(range(joints)):
         a, d, alpha = DH[joint]
         cos, sin = torch.cos(q[..., joint]), torch.sin(q[..., joint])
         x, y, z = cos * x - sin * y + a, sin * x + cos * y, z + d  # turn about z, then shift along z and x

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dbp_training.env import Memory
-from dbp_training.tasks.analytic import AnalyticTask
+from dbp_training.tasks.analytic import AnalyticTask, circle
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,11 @@ class Navigation(AnalyticTask):
 
     def failed(self, state: Tensor) -> Tensor:
         return (self.clearance(state) < 0.0).any(-1)
+
+    def lines(self, state: Tensor, command: Tensor) -> dict[str, np.ndarray]:
+        shown = {"target": command.numpy()[None], "mass": state[:2].numpy()[None]}
+        rings = zip(self._centres.numpy(), self._radii.numpy(), strict=True)
+        return shown | {f"obstacle {i}": circle(*ring) for i, ring in enumerate(rings, start=1)}
 
     def observe(self, state: Tensor, memory: Memory) -> Tensor:
         return torch.cat([state, memory.command - state[..., :2]], -1)

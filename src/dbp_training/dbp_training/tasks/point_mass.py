@@ -55,6 +55,10 @@ class PointMass(AnalyticTask):
     def distance(self, state: Tensor, command: Tensor) -> Tensor:
         return (state[..., 0] - command[..., 0]).abs()
 
+    def lines(self, state: Tensor, command: Tensor) -> dict[str, np.ndarray]:
+        target, mass = (np.array([[float(x), 0.0]]) for x in (command[0], state[0]))
+        return {"target": target, "mass": mass}
+
     def observe(self, state: Tensor, memory: Memory) -> Tensor:
         return torch.cat([memory.command - state[..., :1], state[..., 1:]], -1)
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dbp_training.env import Memory
-from dbp_training.tasks.analytic import AnalyticTask
+from dbp_training.tasks.analytic import AnalyticTask, circle
 
 PUSHER, BLOCK, ANGLE = slice(0, 2), slice(2, 4), slice(4, 5)
 PUSHER_VELOCITY, BLOCK_VELOCITY, SPIN = slice(5, 7), slice(7, 9), slice(9, 10)
@@ -26,6 +26,12 @@ _BOXES = torch.tensor([[0.0, 0.025, 0.1, 0.025], [0.0, -0.05, 0.025, 0.05]], dty
 
 _CORNERS = torch.tensor([[-0.1, 0.025], [0.1, 0.025], [0.0, -0.1]], dtype=torch.float64)
 """Points of the block by which its pose is compared: the ends of the bar and of the stem [m]."""
+
+_OUTLINE = (
+    *((-0.1, 0.05), (0.1, 0.05), (0.1, 0.0), (0.025, 0.0), (0.025, -0.1)),
+    *((-0.025, -0.1), (-0.025, 0.0), (-0.1, 0.0), (-0.1, 0.05)),
+)
+"""The block's edge in block axes [m]."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,16 @@ class PushT(AnalyticTask):
 
     def distance(self, state: Tensor, command: Tensor) -> Tensor:
         return (self._errors(state, command) ** 2).sum(-1).mean(-1).sqrt()
+
+    window = (-0.45, 0.45, -0.3, 0.3)
+
+    def lines(self, state: Tensor, command: Tensor) -> dict[str, np.ndarray]:
+        outline = torch.tensor(_OUTLINE, dtype=state.dtype)
+        return {
+            "target": (command[:2] + _turned(outline, command[2:])).numpy(),
+            "block": (state[BLOCK] + _turned(outline, state[ANGLE])).numpy(),
+            "pusher": circle(state[PUSHER].numpy(), self.config.radius),
+        }
 
     def observe(self, state: Tensor, memory: Memory) -> Tensor:
         """Everything in block axes, lengths in decimetres: pusher, velocities, where the ends belong, and the spin."""
