@@ -27,6 +27,11 @@ class PhysicsConfig:
     """Of the solver's line search."""
 
 
+def picture_model() -> mujoco.MjModel:
+    """go2.xml with all of its geoms; its positions are in the training model's order."""
+    return mujoco.MjModel.from_xml_path(str(models_dir() / "go2.xml"))
+
+
 def training_model(kp: float, kd: float, physics: PhysicsConfig) -> mujoco.MjModel:
     """go2.xml with feet and trunk as the only colliding geoms and a position actuator with motor limits per joint.
 

@@ -71,6 +71,7 @@ class _Rendering:
     def __init__(self, task: Task) -> None:
         self._model, self._data = _model_of(task)
         self._camera = "track" if "track" in _cameras(self._model) else -1
+        self._model.vis.global_.offwidth, self._model.vis.global_.offheight = SIZE
         try:
             self._renderer = mujoco.Renderer(self._model, SIZE[1], SIZE[0])
         except Exception as error:  # each back end fails in its own way
@@ -115,7 +116,7 @@ class _Passive:
 
 
 def _model_of(task: Task) -> tuple[mujoco.MjModel, mujoco.MjData]:
-    model = task.make_sim(1, 1).model
+    model = task.picture_model()
     return model, mujoco.MjData(model)
 
 

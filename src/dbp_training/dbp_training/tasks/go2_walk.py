@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import mujoco
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from dbp_policy.observation import ObservationTerm, Observer, Signals, advance_p
 from dbp_policy.rotations import gravity_body
 from dbp_training.env import Episodes, Memory
 from dbp_training.evaluate import episode_means, settled
-from dbp_training.go2_model import PhysicsConfig, training_model
+from dbp_training.go2_model import PhysicsConfig, picture_model, training_model
 from dbp_training.sim import MujocoBatch, MujocoSim, to_body
 
 VELOCITY, GYRO, GRAVITY, Q, DQ = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 21), slice(21, 33)
@@ -200,6 +201,9 @@ class Go2Walk:
         if names != go2.JOINT_NAMES:
             raise DbpError(f"go2.xml: expected the joints {list(go2.JOINT_NAMES)}, got {list(names)}")
         return MujocoBatch(self.model, num_envs, threads)
+
+    def picture_model(self) -> mujoco.MjModel:
+        return picture_model()
 
     def reset(self, sim: MujocoSim, envs: np.ndarray, rng: np.random.Generator) -> None:
         num, spread = len(envs), self.config.randomisation.start

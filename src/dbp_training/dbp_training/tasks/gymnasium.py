@@ -104,6 +104,9 @@ class GymnasiumTask:
         fields = tuple(dict.fromkeys((*self.place_fields, *self._observed, *contacts)))
         return GymnasiumSim(self._model, num_envs, threads, self.place, fields)
 
+    def picture_model(self) -> mujoco.MjModel:
+        return self._model
+
     def reset(self, sim: GymnasiumSim, envs: np.ndarray, rng: np.random.Generator) -> None:
         num, spread = len(envs), self.position_noise
         sim.reset(envs)
