@@ -167,7 +167,7 @@ class Env:
         self.task, self.num_envs = task, num_envs
         self.total_steps = 0
         """Steps taken so far, all environments together."""
-        self._commands = commands
+        self._commands, self._threads = commands, threads
         self._rng = np.random.default_rng(seed)
         self._noise_rng = torch.Generator().manual_seed(seed)
         self._noisy = bool(task.observation_noise.any())
@@ -225,6 +225,16 @@ class Env:
     def _fix_commands(self, memory: Memory) -> Memory:
         return memory if self._commands is None else replace(memory, command=self._commands)
 
+    def fork(self, rows: np.ndarray) -> Env:
+        """New environments that start where those of `rows` are and keep their commands; these are left alone."""
+        index = torch.from_numpy(rows)
+        other = Env(self.task, len(rows), 0, self._threads, self.memory.command[index], stagger=False)
+        state = self.state_dict()
+        own = {name: state[name] for name in ("total_steps", "rng", "noise_rng")}
+        of_rows = _rows({name: state[name] for name in ("sim", "age", "delays", "memory")}, index)
+        other.load_state_dict(own | of_rows)
+        return other
+
     def state_dict(self) -> dict[str, Any]:
         """All that decides the future of the environments."""
         return {
@@ -246,3 +256,8 @@ class Env:
         self._age[:], self._delays[:] = state["age"].numpy(), state["delays"].numpy()
         self.memory = Memory(**state["memory"])
         self.state = self.task.read_state(self.sim)
+
+
+def _rows(values: Any, index: Tensor) -> Any:
+    """Rows of every tensor in nested dictionaries."""
+    return {k: _rows(v, index) for k, v in values.items()} if isinstance(values, dict) else values[index]

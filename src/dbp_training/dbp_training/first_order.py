@@ -15,6 +15,7 @@ from dbp_training.critic import Critic, CriticConfig
 from dbp_training.entropy import EntropyConfig, Temperature
 from dbp_training.env import Env, Memory
 from dbp_training.gradient import Analytic, Differentiable, GradientSource, carry
+from dbp_training.gradient.finite_differences import difference_gradient, source_gradient
 from dbp_training.gradient.quality import gradient_quality
 from dbp_training.networks import Actor
 from dbp_training.returns import returns_to_go, td_lambda, window_returns
@@ -51,7 +52,8 @@ class FirstOrderConfig:
     averaging: float = 15.0
     """Decay of the averaged actor: it is about the mean over the newest 1/averaging of all windows."""
     measure_every: int = 0
-    """Windows between measurements of the gradient against the exact one, on tasks that have one; 0: never."""
+    """Windows between measurements of the gradient: against the exact one on tasks that have one, elsewhere against
+    finite differences over a window of one of the environments, without a tail; 0: never."""
 
     def __post_init__(self) -> None:
         if self.tail == "bootstrap" and self.critic is None:
@@ -92,8 +94,8 @@ class FirstOrderTrainer:
 
     def __init__(self, env: Env, source: GradientSource, config: FirstOrderConfig, seed: int) -> None:
         self.env, self.source, self.config = env, source, config
-        if config.measure_every and not isinstance(env.task, Differentiable):
-            raise ValueError(f"measure_every: expected a differentiable task, got {env.task.name}")
+        if config.measure_every and env.task.randomised:
+            raise ValueError(f"measure_every: expected a task without randomisation, got {env.task.name} with it")
         task = env.task
         self.actor = Actor(task.observation_size, task.action_size, config.hidden, spread=config.entropy is not None)
         self.averaged = copy.deepcopy(self.actor)
@@ -136,7 +138,12 @@ class FirstOrderTrainer:
         """
         figures = self.source.learn(self._generator, progress)
         every = self.config.measure_every
-        exact = self._exact_gradient() if every and self._windows % every == 0 else None
+        exact = None
+        if every and self._windows % every == 0:
+            if isinstance(self.env.task, Differentiable):
+                exact = self._exact_gradient()
+            else:
+                figures |= self._quality_by_differences()
         window = self.roll(self.source)
         reward, soft, loss = self._objective(window)
         gradient = self._actor_gradient(loss)
@@ -225,6 +232,23 @@ class FirstOrderTrainer:
         self.env.load_state_dict(env)
         self._generator.set_state(generator)
         return self._actor_gradient(loss)
+
+    def _quality_by_differences(self) -> dict[str, float]:
+        """How good the gradient is over a window from one of the environments; changes nothing."""
+        c, remembers = self.config, self.source.remembers
+        noise = torch.randn(
+            c.horizon, self.env.task.action_size, generator=torch.Generator().manual_seed(self._windows)
+        )
+        row = self._windows // c.measure_every % self.env.num_envs
+
+        def act(observation: Tensor, noise: Tensor) -> Tensor:
+            return self._act(observation, noise)[0]
+
+        self.source.remembers = False
+        exact = difference_gradient(self.env, row, act, noise, c.discount)
+        estimate = source_gradient(self.env, row, self.source, act, noise, c.discount)
+        self.source.remembers = remembers
+        return gradient_quality([estimate], [exact])
 
     def _step_actor(self, loss: Tensor, gradient: tuple[Tensor, ...], progress: float) -> float:
         parameters = list(self.actor.parameters())

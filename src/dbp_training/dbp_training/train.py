@@ -76,6 +76,9 @@ class Train:
     """Let go2_walk's policy read the velocity of its trunk, which a robot's estimator gives."""
     evaluations: int = 0
     """How often to evaluate on the way, as after the training; that time does not count."""
+    measure_gradient: int | None = None
+    """Windows between measurements of how good the gradient is, 0 for none; the task's own unless given: 10 where the
+    exact gradient is known, none elsewhere, where finite differences take seconds."""
     threads: int = 2
     """Threads of the simulator, shared by the processes that torchrun starts on a computer; the networks are small and
     use one."""
@@ -102,6 +105,8 @@ def checked(args: Train) -> Train:
     for name, value in (("--minutes", args.minutes), ("--steps", args.steps), ("--threads", args.threads)):
         if value is not None and not 0 < value < float("inf"):
             raise DbpError(f"{name}: expected a positive number, got {value}")
+    if args.measure_gradient is not None and args.measure_gradient < 0:
+        raise DbpError(f"--measure-gradient: expected a number that is not negative, got {args.measure_gradient}")
     if args.evaluations < 0:
         raise DbpError(f"--evaluations: expected a number that is not negative, got {args.evaluations}")
     if args.command_max is not None and not all(0 <= value < float("inf") for value in args.command_max):
@@ -112,9 +117,14 @@ def checked(args: Train) -> Train:
 def new_config(args: Train) -> RunConfig:
     """The configuration of a new run; `DbpError` where the algorithm cannot serve the task."""
     randomised = args.randomise != "none"
+    algorithm = ALGORITHMS[args.algorithm](args.task, randomised)
+    if args.measure_gradient is not None:
+        if randomised or algorithm.dynamics is None:
+            raise DbpError("--measure-gradient: expected a learned gradient and --randomise none")
+        algorithm = replace(algorithm, first_order=replace(algorithm.first_order, measure_every=args.measure_gradient))
     return RunConfig(
         task=args.task,
-        algorithm=ALGORITHMS[args.algorithm](args.task, randomised),
+        algorithm=algorithm,
         task_config=TASKS[args.task].configure(randomised, args.command_max, args.observe_velocity),
         seed=args.seed,
         threads=args.threads,

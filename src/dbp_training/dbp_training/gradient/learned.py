@@ -34,6 +34,8 @@ class LearnedDynamics:
             config.capacity, state=state_size, last_action=action_size, action=action_size, reached=state_size
         )
         self._optimiser = torch.optim.Adam(self.model.parameters(), lr=config.lr)
+        self.remembers = True
+        """Whether what the simulator does is kept to be learned from."""
 
     def prepare(self, env: Env, generator: torch.Generator) -> dict[str, float]:
         """Fills the replay by random actions and trains the first model."""
@@ -66,6 +68,8 @@ class LearnedDynamics:
         """Steps the simulator and remembers what it did."""
         before, last_action = env.state, env.memory.last_action
         t = env.step(action)
+        if not self.remembers:
+            return t
         seen = {"state": before, "last_action": last_action, "action": action, "reached": t.reached}
         seen = {name: value.detach()[t.valid] for name, value in seen.items()}
         self.replay.add(**seen)
