@@ -30,12 +30,14 @@ def foot_positions(q, xp=np):
         Shape (..., 4, 3), legs in SDK order.
     """
     legs = q.reshape((*q.shape[:-1], 4, 3))
-    a, b, bc = legs[..., 0], legs[..., 1], legs[..., 1] + legs[..., 2]
-    x = -_L1 * xp.sin(b) - _L2 * xp.sin(bc) + _FX * xp.cos(bc)
-    z = -_L1 * xp.cos(b) - _L2 * xp.cos(bc) - _FX * xp.sin(bc)
+    angles = xp.stack([legs[..., 0], legs[..., 1], legs[..., 1] + legs[..., 2]])  # a, b, b + c
+    sines, cosines = xp.sin(angles), xp.cos(angles)
+    sa, sb, sbc, ca, cb, cbc = sines[0], sines[1], sines[2], cosines[0], cosines[1], cosines[2]
+    x = -_L1 * sb - _L2 * sbc + _FX * cbc
+    z = -_L1 * cb - _L2 * cbc - _FX * sbc
     d, hip = (_OFFSET_Y, _HIP) if xp is np else (xp.asarray(_OFFSET_Y, dtype=q.dtype), xp.asarray(_HIP, dtype=q.dtype))
-    y_base = d * xp.cos(a) - z * xp.sin(a)
-    z_base = d * xp.sin(a) + z * xp.cos(a)
+    y_base = d * ca - z * sa
+    z_base = d * sa + z * ca
     return xp.stack([x, y_base, z_base], -1) + hip
 
 

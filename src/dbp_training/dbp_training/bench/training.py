@@ -21,7 +21,7 @@ from dbp_training.bench.stopwatch import Span
 from dbp_training.tasks.registry import TASKS
 
 TaskName = Literal[tuple(name for name, entry in TASKS.items() if not entry.differentiable)]
-AlgorithmName = Literal[tuple(name for name in ALGORITHMS if name != "ppo")]
+AlgorithmName = Literal[tuple(name for name in ALGORITHMS if name not in ("ppo", "sac"))]
 
 
 @dataclass(frozen=True)
