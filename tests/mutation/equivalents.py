@@ -103,6 +103,15 @@ EQUIVALENT = (
     ),
     Equivalent(
         Change(
+            "guard/guard.py",
+            "Guard._wanted",
+            "share = motions.smooth(elapsed / BLEND_TIME[mode]) if mode in BLEND_TIME else 1.0",
+            "share = motions.smooth(elapsed / BLEND_TIME[mode]) if mode in BLEND_TIME else 2.0",
+        ),
+        "a share of one or more is the goal itself",
+    ),
+    Equivalent(
+        Change(
             "guard/guard.py", "Guard._react", 'refusals = [""] * len(requests)', 'refusals = ["XXXX"] * len(requests)'
         ),
         "every one of them is written in the loop below",

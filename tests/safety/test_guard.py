@@ -12,6 +12,7 @@ from dbp_policy import go2
 from dbp_policy.guard import motions
 from dbp_policy.guard.checks.endpoints import EndpointReport
 from dbp_policy.guard.guard import GuardInput, GuardOutput
+from dbp_policy.guard.limits import command_allowed
 from dbp_policy.types import JointTarget, Mode, Request
 
 
@@ -583,6 +584,20 @@ def test_a_policys_command_out_of_reach_settles(rig, monkeypatch):
     answers = iter([False, True])
     monkeypatch.setattr("dbp_policy.guard.guard.command_allowed", lambda *_: next(answers, True))
     assert rig.step().status.mode == Mode.SETTLING and "policy_reach" in rig.outputs[-1].status.faults
+
+
+def test_the_reaction_to_it_is_checked_in_full_too(rig, monkeypatch):
+    rig.to(Mode.POLICY)
+    before, checked = rig.step().command, []
+
+    def first_refused(*given):
+        checked.append(given)
+        return len(checked) > 1 and command_allowed(*given)
+
+    monkeypatch.setattr("dbp_policy.guard.guard.command_allowed", first_refused)
+    output = rig.step()
+    (_, state, _), (wanted, same_state, last) = checked
+    assert wanted is output.command and same_state is state is output.state and last is before
 
 
 def test_a_motion_that_is_over_holds_its_last_pose():
