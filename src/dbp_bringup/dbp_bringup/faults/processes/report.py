@@ -31,6 +31,7 @@ def report(
     campaigns: Sequence[Campaign],
     seconds: float,
     load: str,
+    not_measured: Sequence[str] = (),
 ) -> dict:
     """All of it as data for JSON.
 
@@ -40,6 +41,7 @@ def report(
         campaigns: In which that was measured.
         seconds: What it took.
         load: Of the machine, for people.
+        not_measured: Injections for which the stack was never there, and why.
     """
     pooled = [r for r in results if r.pooled and math.isfinite(r.verdict.reaction)]
     excess = spread([r.excess for r in pooled])
@@ -70,6 +72,7 @@ def report(
             for r in results
             if r.verdict.unsafe or r in late
         ],
+        "not_measured": list(not_measured),
     }
     result["passed"] = passed(result)
     return result
@@ -80,6 +83,7 @@ def passed(result: dict) -> bool:
     excess, again = result["excess_ms"], result["restarts"]
     return not (
         result["failures"]
+        or result["not_measured"]
         or result["ended_by_themselves"]
         or excess is not None
         and not excess["p99"] <= result["bound_ms"]
@@ -167,6 +171,7 @@ def summary(result: dict) -> list[str]:
             f"themselves (bound on one, and on what all add to that: {again['joint_motion_bound_rad']:g} rad)"
         )
     lines += [f"ended by itself: {name}" for name in result["ended_by_themselves"]]
+    lines += [f"not measured: {reason}" for reason in result["not_measured"]]
     lines += [f"repeated: {reason}" for reason in result["spoiled_by_the_machine"]]
     return lines
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dbp_bringup.faults.processes.campaign import Campaign, record
+from dbp_bringup.faults.processes.campaign import ATTEMPTS, Campaign, record
 from dbp_bringup.faults.processes.judge import violation
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
-from dbp_policy.types import Mode, Request
+from dbp_policy.types import GuardStatus, Mode, Request
 
 MOTION_MAX = 0.01
 """Of any joint during a restart [rad]."""
@@ -61,6 +61,25 @@ def stop(campaign: Campaign) -> float:
             raise DbpError(f"expected a robot at rest within {_REST_TIMEOUT:g} s after an e-stop")
 
 
+def _stopped(campaign: Campaign) -> tuple[float, GuardStatus]:
+    """Asks a guard to stop, so that every one that is killed commands the motors; when [s], and what it answered.
+
+    Raises:
+        DbpError: None answers.
+    """
+    for attempts_left in reversed(range(ATTEMPTS)):
+        campaign.stack.wait_for_guard()  # one that has ended by itself meanwhile is noted, and fails the campaign
+        campaign.hear()
+        asked = now()
+        try:
+            return asked, campaign.stack.ask(Request.ESTOP)
+        except DbpError as error:
+            if not attempts_left:
+                raise
+            campaign.spoiled.append(f"a stop before a restart: {error}")
+    raise AssertionError("there is at least one attempt")
+
+
 def restarts(campaign: Campaign, count: int) -> Iterator[Restart]:
     """Kills and starts the guard `count` times after stops of a walking robot.
 
@@ -71,10 +90,7 @@ def restarts(campaign: Campaign, count: int) -> Iterator[Restart]:
     for i in range(count):
         if i % _STRETCH == 0:
             creep = stop(campaign)
-        stack.wait_for_guard()  # one that has ended by itself meanwhile is noted, and fails the campaign
-        campaign.hear()
-        asked = now()
-        latched = stack.ask(Request.ESTOP)  # every guard that is killed commands the motors
+        asked, latched = _stopped(campaign)
         campaign.load()
         stack.signal(signal.SIGKILL, "guard")
         time.sleep(0.1)

@@ -17,6 +17,7 @@ from dbp_bringup.faults.processes.others import OTHERS
 from dbp_bringup.faults.processes.plan import disk_full_faults, process_faults
 from dbp_bringup.faults.processes.report import report
 from dbp_bringup.faults.processes.restarts import Restart, restarts
+from dbp_policy.errors import DbpError
 
 RESTARTS = 50
 _PRIORITY = 30
@@ -27,7 +28,7 @@ def run(console: Console, scale: float = 1.0) -> dict:
     """Injects everything, each kind in proportion to `scale`; the report.
 
     Raises:
-        DbpError: The stack does not get ready.
+        DbpError: The stack does not start.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     begin = time.monotonic()
@@ -38,13 +39,17 @@ def run(console: Console, scale: float = 1.0) -> dict:
     restarted = max(2, round(scale * RESTARTS))
     results: list[Result] = []
     done: list[Restart] = []
+    not_measured: list[str] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress, _prompt():
         bar = progress.add_task("starting", total=len(kinds) + len(others) + len(blind) + restarted)
 
         def inject(what: str, campaign: Campaign, work: Callable[[Campaign], Result]) -> None:
             progress.update(bar, description=what)
-            results.append(campaign.patiently(what, work))
+            try:
+                results.append(campaign.patiently(what, work))
+            except DbpError as error:  # what was measured until then is not lost
+                not_measured.append(f"{what}: {error}")
             progress.advance(bar)
 
         with Campaign() as campaign:
@@ -53,15 +58,19 @@ def run(console: Console, scale: float = 1.0) -> dict:
             for work in others:
                 inject("others on the wire", campaign, work)
             progress.update(bar, description="guard restarts")
-            for restart in restarts(campaign, restarted):
-                done.append(restart)
-                progress.advance(bar)
+            try:
+                for restart in restarts(campaign, restarted):
+                    done.append(restart)
+                    progress.advance(bar)
+            except DbpError as error:
+                not_measured.append(f"guard restarts after {len(done)} of {restarted}: {error}")
         with Campaign(seed=1, disk_full=True) as full:
             for kind in blind:
                 inject(kind.key, full, lambda c, kind=kind: c.run(kind))
     order = [kind.key for kind in (*process_faults(), *(kind for kind, _ in OTHERS), *disk_full_faults())]
     results.sort(key=lambda r: order.index(r.key))
-    return report(results, done, (campaign, full), time.monotonic() - begin, f"{HOGS} busy processes")
+    seconds = time.monotonic() - begin
+    return report(results, done, (campaign, full), seconds, f"{HOGS} busy processes", not_measured)
 
 
 @contextlib.contextmanager
