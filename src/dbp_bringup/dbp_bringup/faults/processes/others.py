@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from dbp_bringup.faults.processes.campaign import WALK, Campaign, Result, record
+from dbp_bringup.faults.processes.campaign import SPOILING_STALL, WALK, Campaign, Result, record
 from dbp_bringup.faults.processes.child import Child
 from dbp_bringup.faults.processes.disturbers import rival
 from dbp_bringup.faults.processes.ear import Heard
@@ -123,6 +123,7 @@ def driver_killed(campaign: Campaign) -> Result:
     campaign.new_driver()
     campaign.ticks += ticks
     verdict = judge(DRIVER_KILLED, record(heard), injected, end)
+    _refuse_if_spoiled(verdict, ticks, injected, end)
     if not verdict.unsafe:
         stopped = stopped_at(heard, injected)
         verdict = Verdict("" if np.isfinite(stopped) else "the robot went on", stopped - injected)
@@ -171,7 +172,9 @@ def recorder_killed(campaign: Campaign) -> Result:
         end = now()
         heard, ticks = campaign.hear()
     campaign.ticks += ticks
-    return _result(RECORDER_KILLED, judge(RECORDER_KILLED, record(heard), injected, end), begin)
+    verdict = judge(RECORDER_KILLED, record(heard), injected, end)
+    _refuse_if_spoiled(verdict, ticks, injected, end)
+    return _result(RECORDER_KILLED, verdict, begin)
 
 
 OTHERS = (
@@ -181,6 +184,13 @@ OTHERS = (
     (DRIVER_KILLED, driver_killed),
     (RECORDER_KILLED, recorder_killed),
 )
+
+
+def _refuse_if_spoiled(verdict: Verdict, ticks: list[tuple[float, float]], injected: float, end: float) -> None:
+    """Raises `DbpError` if the machine itself may have damped a robot that was to walk on: that proves nothing."""
+    stalled = stall(ticks, injected, end)
+    if verdict.unsafe and stalled > SPOILING_STALL:
+        raise DbpError(f"{verdict.unsafe}, the machine stalled {1e3 * stalled:.1f} ms")
 
 
 def _result(kind: ProcessFault, verdict: Verdict, begin: float, stalled: float = 0.0, by: str = "") -> Result:
