@@ -33,10 +33,6 @@ class FilterParameters:
     sinks in fast and rises slowly, and a gate would drop the one and believe the other."""
 
 
-_NOTHING = 1e-9
-"""Weight of a measurement that says nothing."""
-
-
 def skew(v: np.ndarray) -> np.ndarray:
     """Matrix with skew(a) @ b = a x b, shape (3, 3)."""
     x, y, z = v.tolist()
@@ -86,17 +82,14 @@ class VelocityFilter:
             dt: Length of the step [s].
             gap: Part of the step in which nothing was measured [s].
         """
-        # Plain floats: for three axes they are three times as fast as arrays. t = dt w, p = dt (f - b + g).
-        tx, ty, tz = (dt * w for w in gyro.tolist())
-        x, y, z, *bias = self._state.tolist()
-        px, py, pz = (dt * (a - b) for a, b in zip(acceleration.tolist(), bias, strict=True))
-        # With the velocity in the middle of the step, m = v + (p - t x v) / 2, the new one is v + p - t x m.
-        mx = x + 0.5 * (px - ty * z + tz * y)
-        my = y + 0.5 * (py - tz * x + tx * z)
-        mz = z + 0.5 * (pz - tx * y + ty * x)
-        self._state[:3] = x + px - ty * mz + tz * my, y + py - tz * mx + tx * mz, z + pz - tx * my + ty * mx
+        turn = dt * skew(gyro)
+        push = dt * (acceleration - self.bias)
+        middle = self.velocity + 0.5 * (push - turn @ self.velocity)
+        self._state[:3] += push - turn @ middle
         transition = self._transition
-        transition[:3] = (1.0, tz, -ty, -dt, 0.0, 0.0), (-tz, 1.0, tx, 0.0, -dt, 0.0), (ty, -tx, 1.0, 0.0, 0.0, -dt)
+        transition[:3, :3] = -turn
+        transition.ravel()[:15:7] = 1.0  # every seventh is the diagonal
+        transition.ravel()[3:18:7] = -dt
         covariance = transition @ self.covariance @ transition.T
         covariance.ravel()[::7] += dt * self._noise
         if gap > 0.0:
@@ -140,30 +133,18 @@ class VelocityFilter:
             total_z, sum_z = total_z + weight_z, sum_z + weight_z * z
         if max(distances) > gate and self._prediction_is_wrong(measured, np.array(distances), sideways):
             self.covariance.ravel()[:15:7] += self._p.surprise**2
-        means = [
-            total and weighted / total for total, weighted in ((total_xy, sum_x), (total_xy, sum_y), (total_z, sum_z))
-        ]
-        variances = [
-            s * s / max(total, _NOTHING) for s, total in zip(sigma, (total_xy, total_xy, total_z), strict=True)
-        ]
-        self._take_in(means, variances)
+        # The axes' errors are independent: one after the other, each a division instead of a matrix inverse.
+        for axis, total, weighted in ((0, total_xy, sum_x), (1, total_xy, sum_y), (2, total_z, sum_z)):
+            if total > 1e-9:
+                self._update_axis(axis, weighted / total, sigma[axis] ** 2 / total)
         return np.array(distances)
 
-    def _take_in(self, measured: list[float], variances: list[float]) -> None:
-        """The textbook update by one measurement of the velocity whose axes have independent errors:
-
-        K = P H^T S^-1,  S = H P H^T + R,  with H = (1 0)
-        """
-        rows = self.covariance[:3]  # H P
-        (xx, xy, xz), (_, yy, yz), (_, _, zz) = rows[:, :3].tolist()
-        xx, yy, zz = xx + variances[0], yy + variances[1], zz + variances[2]
-        # S^-1 by its cofactors: S is symmetric.
-        a, b, c = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
-        scale = 1.0 / (xx * a + xy * b + xz * c)
-        d, e, f = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
-        gain = scale * (np.array([[a, b, c], [b, d, e], [c, e, f]]) @ rows)  # K^T
-        self._state += (np.array(measured) - self._state[:3]) @ gain
-        self.covariance -= rows.T @ gain
+    def _update_axis(self, axis: int, measured: float, variance: float) -> None:
+        """The textbook update by one number, a measurement of one component of the state."""
+        row = self.covariance[axis]
+        gain = row * (1.0 / (row.item(axis) + variance))
+        self._state += gain * (measured - self._state.item(axis))
+        self.covariance -= row[:, None] * gain
 
     def _prediction_is_wrong(self, measured: np.ndarray, distances: np.ndarray, weights: np.ndarray) -> bool:
         """Two or more trusted measurements agree with each other and none with the prediction: a blow that saturated
