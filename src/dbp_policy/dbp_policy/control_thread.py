@@ -62,11 +62,11 @@ class ControlThread(threading.Thread):
             raise self.error
 
     def run(self) -> None:
-        realtime.take_priority(PRIORITY, only_this_thread=True)
-        realtime.own_files()  # the guard learns of a kill by the closed socket: not after all of the node's memory
         try:
+            realtime.take_priority(PRIORITY, only_this_thread=True)
+            realtime.own_files()  # the guard learns of a kill by the closed socket: not after all of the node's memory
             link = local_link.Link(self._folder, local_link.POLICY_SOCKET)
-        except DbpError as error:
+        except Exception as error:
             self.error = error
             return
         finally:

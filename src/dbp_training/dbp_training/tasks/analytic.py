@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dbp_policy.errors import DbpError
 from dbp_training.env import Episodes, Memory
 from dbp_training.sim import BatchSim
 from dbp_training.torch_sim import TorchSim
@@ -53,8 +54,12 @@ class AnalyticTask:
         return torch.zeros(state.shape[:-1], dtype=torch.bool)
 
     def lines(self, state: Tensor, command: Tensor) -> dict[str, np.ndarray]:
-        """What a picture shows of one state (state_size,) and command: points (n, 2) [m] of a line by its name."""
-        raise NotImplementedError
+        """What a picture shows of one state (state_size,) and command: points (n, 2) [m] of a line by its name.
+
+        Raises:
+            DbpError: The task does not say it.
+        """
+        raise DbpError(f"{self.name}: expected a task that says what a picture shows of it (lines), this one does not")
 
     # Simulation ------------------------------------------------------------------------------------------------------
 

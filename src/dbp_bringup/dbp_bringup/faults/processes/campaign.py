@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
 from dbp_policy.types import damping_command
 from dbp_policy.unitree import wire
+
+T = TypeVar("T")
 
 WALK = (0.5, 0.0, 0.0)
 HOGS = 4
@@ -122,7 +125,7 @@ class Campaign:
             self.spoiled.append(f"{kind.key}: {result.verdict.unsafe}, the machine stalled {1e3 * stalled:.1f} ms")
         return result
 
-    def patiently(self, what: str, work: Callable[[Campaign], Result]) -> Result:
+    def patiently(self, what: str, work: Callable[[Campaign], T]) -> T:
         """An injection; again if the stack was not there to be injected, which `spoiled` tells.
 
         Raises:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dbp_bringup.faults.processes.campaign import ATTEMPTS, Campaign, record
+from dbp_bringup.faults.processes.campaign import Campaign, record
 from dbp_bringup.faults.processes.judge import violation
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
@@ -61,23 +61,16 @@ def stop(campaign: Campaign) -> float:
             raise DbpError(f"expected a robot at rest within {_REST_TIMEOUT:g} s after an e-stop")
 
 
-def _stopped(campaign: Campaign) -> tuple[float, GuardStatus]:
+def _stop_again(campaign: Campaign) -> tuple[float, GuardStatus]:
     """Asks a guard to stop, so that every one that is killed commands the motors; when [s], and what it answered.
 
     Raises:
-        DbpError: None answers.
+        DbpError: It does not answer.
     """
-    for attempts_left in reversed(range(ATTEMPTS)):
-        campaign.stack.wait_for_guard()  # one that has ended by itself meanwhile is noted, and fails the campaign
-        campaign.hear()
-        asked = now()
-        try:
-            return asked, campaign.stack.ask(Request.ESTOP)
-        except DbpError as error:
-            if not attempts_left:
-                raise
-            campaign.spoiled.append(f"a stop before a restart: {error}")
-    raise AssertionError("there is at least one attempt")
+    campaign.stack.wait_for_guard()  # one that has ended by itself meanwhile is noted, and fails the campaign
+    campaign.hear()
+    asked = now()
+    return asked, campaign.stack.ask(Request.ESTOP)
 
 
 def restarts(campaign: Campaign, count: int) -> Iterator[Restart]:
@@ -90,7 +83,7 @@ def restarts(campaign: Campaign, count: int) -> Iterator[Restart]:
     for i in range(count):
         if i % _STRETCH == 0:
             creep = stop(campaign)
-        asked, latched = _stopped(campaign)
+        asked, latched = campaign.patiently("a stop before a restart", _stop_again)
         campaign.load()
         stack.signal(signal.SIGKILL, "guard")
         time.sleep(0.1)
