@@ -66,6 +66,7 @@ assert parallel.agree(7.0 + r, r == 1) == (7.0, True) and parallel.agree(1.0, Fa
 assert parallel.gather({"rank": r}) == ([{"rank": 0}, {"rank": 1}] if r == 0 else None)
 assert parallel.seed(3) != parallel.seed(4) and (parallel.seed(3) == 3) == (r == 0)
 assert parallel.share("environments", 8) == 4
+parallel.wait()
 parallel.leave()
 """
 
@@ -116,7 +117,8 @@ def test_a_number_that_does_not_divide_is_named(monkeypatch):
 
 
 def test_gradients_and_moments_are_of_all_processes():
-    assert [code for code, _ in _together("-c", SHARED)] == [0, 0], _together("-c", SHARED)
+    (first, said), (second, also) = _together("-c", SHARED)
+    assert (first, second) == (0, 0), said + also
 
 
 def test_one_speaks_and_an_interrupted_run_goes_on_along_the_same_curve(tmp_path):
@@ -128,9 +130,10 @@ def test_one_speaks_and_an_interrupted_run_goes_on_along_the_same_curve(tmp_path
     assert "evaluation: " in said and silence == ""
     evaluation = json.loads((tmp_path / "whole/evaluation.json").read_text())
     assert 1000 <= evaluation["env_steps"] < 1000 + 8 * 8, "all environments of both count"
-    (first, said), (second, _) = run("interrupted", "parts")
-    assert (first, second) == (130, 130) and "stopped and saved" in said
-    assert [code for code, _ in run("whole", "parts", "--resume")] == [0, 0]
+    (first, said), (second, silence) = run("interrupted", "parts")
+    assert (first, second) == (130, 130) and "stopped and saved" in said, said + silence
+    (first, said), (second, silence) = run("whole", "parts", "--resume")
+    assert (first, second) == (0, 0), said + silence
     for name, value in _weights(tmp_path / "whole").items():
         assert torch.equal(value, _weights(tmp_path / "parts")[name]), name
     state = torch.load(tmp_path / "whole/checkpoint.pt", weights_only=True)

@@ -26,6 +26,12 @@ def join() -> None:
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
 
 
+def wait() -> None:
+    """Until all processes are here: none ends while another still speaks to it."""
+    if size() > 1:
+        dist.barrier()
+
+
 def leave() -> None:
     """Parts from them."""
     if dist.is_initialized():

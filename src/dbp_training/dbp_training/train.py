@@ -267,7 +267,9 @@ def train(args: Train) -> int:
     """
     parallel.join()
     try:
-        return _train(args, leads=parallel.rank() == 0)
+        code = _train(args, leads=parallel.rank() == 0)
+        parallel.wait()
+        return code
     finally:
         parallel.leave()
 
