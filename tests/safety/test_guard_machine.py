@@ -249,7 +249,7 @@ def needs_no_standby(monkeypatch):
 
 def takes_a_second_press_for_the_first(monkeypatch):
     def gently(self, conditions):
-        self.mode, self.latched, self.in_control = (Mode.SETTLING if conditions.on_legs else Mode.DAMPING), True, True
+        self.mode, self.latched, self.in_control = (Mode.SETTLING if conditions.on_legs() else Mode.DAMPING), True, True
 
     monkeypatch.setattr(ModeMachine, "emergency_stop", gently)
 

@@ -38,7 +38,8 @@ def conditions(
     no_start=(),
 ) -> Conditions:
     further = severity if further is None else further
-    return Conditions(severity, further, ("some_fault",), no_start, target_fresh, motion_done, at_rest, on_legs)
+    faults = ("some_fault",)
+    return Conditions(severity, further, faults, no_start, target_fresh, motion_done, lambda: at_rest, lambda: on_legs)
 
 
 def test_it_starts_damped_unlatched_and_without_control():
@@ -132,9 +133,9 @@ def test_no_sequence_of_faults_ends_a_latch_or_starts_a_motion():
     [
         (Mode.DAMPING, False, Request.RESET, {}, "reset refused: nothing is latched"),
         (Mode.SETTLING, True, Request.RESET, {}, "reset refused: still settling"),
-        (Mode.DAMPING, True, Request.RESET, {"at_rest": False}, "reset refused: the robot is still moving"),
+        (Mode.DAMPING, True, Request.RESET, {"at_rest": lambda: False}, "reset refused: the robot is still moving"),
         (Mode.DAMPING, True, Request.STAND_UP, {}, "stand_up refused: latched, reset first"),
-        (Mode.DAMPING, False, Request.STAND_UP, {"at_rest": False}, "stand_up refused: the robot is still moving"),
+        (Mode.DAMPING, False, Request.STAND_UP, {"at_rest": lambda: False}, "stand_up refused: the robot is still moving"),
         (Mode.STANDING_UP, False, Request.START, {}, "start refused in mode standing_up"),
         (Mode.STANDING, False, Request.START, {"target_fresh": False}, "start refused: no fresh policy target"),
         (Mode.STANDING, False, Request.START, {"no_start": ("a", "b")}, "start refused: a, b present"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from dbp_policy import go2
 from dbp_policy.guard import motions
+from dbp_policy.guard.checks.bounds import every
 from dbp_policy.guard.checks.endpoints import EndpointReport
 from dbp_policy.guard.checks.lowstate import is_on_legs
 from dbp_policy.guard.checks.silence import SilenceTimer
@@ -48,6 +49,7 @@ _MOTIONS = {
     Mode.SETTLING: motions.SETTLE,
 }
 _ZERO = np.zeros(12)
+_DAMPING = damping_command()
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,7 @@ class Guard:
         self._overruns = 0
         self._now: float | None = None
         self._entered = 0.0
-        self._origin = damping_command()
-        self._command = damping_command()
+        self._origin = self._command = _DAMPING
 
     def step(self, heard: GuardInput, now: float) -> GuardOutput:
         """One tick, to be called every `period`.
@@ -149,10 +150,7 @@ class Guard:
         faults = self._senses.update(heard.states, heard.corrupt, self._command, self.mode, now)
         state = self._senses.state
         if heard.states:
-            speeds = np.concatenate((state.dq_sdk, state.gyro_body))
-            self._motion = self._motion + REST_SMOOTHING * (speeds - self._motion)
-            if not np.isfinite(self._motion).all():  # a NaN would stay in the mean for ever
-                self._motion = np.full(15, 1e3)
+            self._motion = self._mean_motion(state, "lowstate_invalid" not in faults)
         self._targets.update(heard.targets, state, now)
         # The policy counts while it is followed. A settling that began because it was slow does not wait for one that
         # then falls silent altogether.
@@ -161,6 +159,13 @@ class Guard:
         if self.mode == Mode.POLICY or self.mode == Mode.SETTLING and "policy_slow" in self._cause:
             faults += ["policy_gone"] if heard.policy_gone else self._targets.age_faults()
         return faults + self._faults_around(heard, now)
+
+    def _mean_motion(self, state: RobotState, valid: bool) -> np.ndarray:
+        """The running mean of the speeds; what is not a number would stay in it for ever, and counts as fast."""
+        if not valid:
+            return np.full(15, 1e3)
+        speeds = np.concatenate((state.dq_sdk, state.gyro_body))
+        return self._motion + REST_SMOOTHING * (speeds - self._motion)
 
     def _faults_around(self, heard: GuardInput, now: float) -> list[str]:
         """What is wrong with the guard itself, and with the others that stop or command motors."""
@@ -235,8 +240,8 @@ class Guard:
             no_start=no_start(faults),
             target_fresh=self._targets.fresh,
             motion_done=motion is not None and now - self._entered >= motion.duration,
-            at_rest=state is not None and bool((np.abs(self._motion) < REST_SPEED).all()),
-            on_legs=state is not None and is_on_legs(state),
+            at_rest=lambda: state is not None and every(np.abs(self._motion) < REST_SPEED),
+            on_legs=lambda: state is not None and is_on_legs(state),
         )
 
     def _change_mode(self, change, now: float):
@@ -260,14 +265,14 @@ class Guard:
             if self.mode != Mode.DAMPING and not command_allowed(command, self._senses.state, self._command):
                 self.stop(now)
                 self._cause = ("command_unsafe",)
-                command = damping_command()
+                command = _DAMPING
         self._command = command
         return command
 
     def _wanted(self, now: float) -> MotorCommand:
         mode, elapsed = self.mode, now - self._entered
         if mode == Mode.DAMPING:
-            return damping_command()
+            return _DAMPING
         if mode == Mode.POLICY:
             target = self._targets.target
             goal = MotorCommand(q=target.q_sdk, dq=_ZERO, kp=target.kp_sdk, kd=target.kd_sdk, tau=_ZERO)

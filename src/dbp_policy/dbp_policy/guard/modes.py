@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dbp_policy.guard.faults import Severity
@@ -24,10 +25,10 @@ class Conditions:
     """The policy's targets are arriving and may be followed."""
     motion_done: bool
     """The motion of this mode has ended."""
-    at_rest: bool
-    """The robot hardly moves."""
-    on_legs: bool
-    """The legs are stretched out, so that there is a way down to control."""
+    at_rest: Callable[[], bool]
+    """Whether the robot hardly moves; like `on_legs` asked only where something hangs on it."""
+    on_legs: Callable[[], bool]
+    """Whether the legs are stretched out, so that there is a way down to control."""
 
 
 _ON_THE_WAY_UP = (Mode.STANDING_UP, Mode.STANDING, Mode.POLICY)
@@ -53,7 +54,7 @@ class ModeMachine:
             if conditions.further >= Severity.SETTLE or conditions.motion_done:
                 self.stop()
         elif conditions.severity >= Severity.SETTLE:
-            self.mode, self.latched = (Mode.SETTLING if conditions.on_legs else Mode.DAMPING), True
+            self.mode, self.latched = (Mode.SETTLING if conditions.on_legs() else Mode.DAMPING), True
         elif conditions.motion_done and self.mode == Mode.STANDING_UP:
             self.mode = Mode.STANDING
         elif conditions.motion_done and self.mode == Mode.SITTING_DOWN:
@@ -67,7 +68,7 @@ class ModeMachine:
         """An operator's stop: from stretched legs settles, while the lowstates can be trusted; else, and when pressed
         a second time, damps. Latched, and also where the guard was not in control: a robot may hold a dead controller's
         command."""
-        gently = self.mode in _ON_THE_WAY_UP and conditions.on_legs and conditions.severity < Severity.DAMP
+        gently = self.mode in _ON_THE_WAY_UP and conditions.on_legs() and conditions.severity < Severity.DAMP
         self.mode, self.latched, self.in_control = (Mode.SETTLING if gently else Mode.DAMPING), True, True
 
     def request(self, request: Request, conditions: Conditions) -> str:
@@ -88,7 +89,7 @@ class ModeMachine:
             return "reset refused: nothing is latched"
         if self.mode != Mode.DAMPING:
             return "reset refused: still settling"
-        if not conditions.at_rest:
+        if not conditions.at_rest():
             return "reset refused: the robot is still moving"
         self.latched = False
         return ""
@@ -105,7 +106,7 @@ class ModeMachine:
             return f"{request.name.lower()} refused: {', '.join(conditions.no_start)} present"
         if request == Request.START and not conditions.target_fresh:
             return "start refused: no fresh policy target"
-        if request == Request.STAND_UP and self.mode == Mode.DAMPING and not conditions.at_rest:
+        if request == Request.STAND_UP and self.mode == Mode.DAMPING and not conditions.at_rest():
             return "stand_up refused: the robot is still moving"
         self.mode = {
             Request.STAND_UP: Mode.STANDING if self.mode == Mode.POLICY else Mode.STANDING_UP,

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-import numpy as np
-
 from dbp_policy.guard import thresholds as t
+from dbp_policy.guard.checks.bounds import every, within
 from dbp_policy.guard.checks.history import Ring
 from dbp_policy.types import RobotState
 
 
 def heat_faults(state: RobotState) -> Iterator[str]:
     """Motor temperatures of one lowstate."""
-    hottest = state.temperature_sdk.max()
-    if not hottest < t.MOTOR_OVERHEATED:
-        yield "motor_overheated"
-    elif not hottest < t.MOTOR_HOT:
-        yield "motor_hot"
+    if not every(state.temperature_sdk < t.MOTOR_HOT):
+        yield "motor_hot" if every(state.temperature_sdk < t.MOTOR_OVERHEATED) else "motor_overheated"
 
 
 class BatteryWatch:
@@ -32,7 +29,7 @@ class BatteryWatch:
             yield "battery_critical"
         elif not state.battery_soc >= t.BATTERY_LOW:
             yield "battery_low"
-        if np.isfinite(state.battery_v):
+        if math.isfinite(state.battery_v):
             self._highest = max(self._highest, state.battery_v)
         if not state.battery_v >= t.VOLTAGE_SAG * self._highest:
             yield "voltage_sag"
@@ -51,7 +48,7 @@ class LostWatch:
             counts.push(state.lost_sdk)
         growth = state.lost_sdk - counts.oldest
         counts.push(state.lost_sdk)
-        if not (growth < t.LOST_GROWTH).all():
+        if not every(growth < t.LOST_GROWTH):
             yield "motor_lost"
 
 
@@ -69,7 +66,7 @@ class FootWatch:
             return
         if state.foot_force.tobytes() != previous.foot_force.tobytes():
             self._stuck = 0.0
-        elif np.abs(state.dq_sdk).max() > t.FOOT_MOVING:
+        elif not within(state.dq_sdk, t.FOOT_MOVING):
             self._stuck += max(0.0, 1e-3 * (state.tick_ms - previous.tick_ms))
         if self._stuck > t.FOOT_STUCK_TIME:
             yield "foot_force"

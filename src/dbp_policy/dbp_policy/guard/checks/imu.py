@@ -9,8 +9,9 @@ import numpy as np
 
 from dbp_policy import go2
 from dbp_policy.guard import thresholds as t
+from dbp_policy.guard.checks.bounds import within
 from dbp_policy.guard.checks.history import Ring
-from dbp_policy.rotations import gravity_body
+from dbp_policy.rotations import rotation_matrix
 from dbp_policy.types import RobotState
 
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
@@ -50,7 +51,7 @@ class GyroWatch:
         over_window = self._drift - self._drifts.oldest
         full = self._drifts.full
         self._drifts.push(self._drift)
-        differs = full and not (np.abs(over_window) <= t.GYRO_MISMATCH * t.GYRO_WINDOW).all()
+        differs = full and not within(over_window, t.GYRO_MISMATCH * t.GYRO_WINDOW)
         if differs or self._repeats >= t.GYRO_STUCK_STATES:
             yield "gyro_implausible"
 
@@ -65,14 +66,14 @@ class GravityWatch:
 
     def update(self, state: RobotState, lying: bool) -> Iterator[str]:
         """Takes the next new, valid lowstate; `lying`: no motor moves it; yields fault names."""
-        force = math.sqrt(state.acc_body @ state.acc_body)
-        rate = float(np.abs(state.gyro_body).max())
-        if not (lying and abs(force - go2.GRAVITY) <= t.STILL_ACC and rate <= t.STILL_RATE):
+        force = math.sqrt(state.acc_body.dot(state.acc_body))
+        if not (lying and abs(force - go2.GRAVITY) <= t.STILL_ACC and within(state.gyro_body, t.STILL_RATE)):
             self._still = 0
             return
         self._still += 1
         self._acc = self._acc + max(_SMOOTHING, 1.0 / self._still) * (state.acc_body - self._acc)
-        cosine = -(self._acc @ gravity_body(state.quat_wxyz)) / math.sqrt(self._acc @ self._acc)
+        up = rotation_matrix(state.quat_wxyz)[2]
+        cosine = self._acc.dot(up) / math.sqrt(self._acc.dot(self._acc))
         if self._still * _SMOOTHING >= 1.0 and not cosine >= math.cos(t.GRAVITY_ANGLE):
             yield "imu_gravity"
 
@@ -88,7 +89,7 @@ class FreeFallWatch:
         """Takes the next new, valid lowstate; yields fault names."""
         elapsed = 0.0 if self._tick is None else min(max(0.0, 1e-3 * (state.tick_ms - self._tick)), _GAP)
         self._tick = state.tick_ms
-        carried = state.acc_body @ state.acc_body >= t.FREE_FALL_ACC**2
+        carried = state.acc_body.dot(state.acc_body) >= t.FREE_FALL_ACC**2
         self._falling = 0.0 if carried else self._falling + elapsed
         if self._falling > t.FREE_FALL_DAMP:
             yield "falling"

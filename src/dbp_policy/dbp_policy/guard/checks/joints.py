@@ -8,6 +8,7 @@ import numpy as np
 
 from dbp_policy import go2
 from dbp_policy.guard import thresholds as t
+from dbp_policy.guard.checks.bounds import every, within
 from dbp_policy.guard.checks.history import Ring
 from dbp_policy.types import MotorCommand, RobotState
 
@@ -15,7 +16,7 @@ _PERIOD = 1.0 / go2.LOWSTATE_HZ
 _GAP = 0.02
 """After so long without a lowstate histories begin anew [s]."""
 
-_ZERO, _NEVER = np.zeros(12), np.full(12, np.nan)
+_ZERO = np.zeros(12)
 
 
 class EncoderWatch:
@@ -26,8 +27,8 @@ class EncoderWatch:
         self._drift = _ZERO
         """Way by angles less way by speeds, since the last gap [rad]."""
         self._drifts = Ring(round(t.VELOCITY_WINDOW / _PERIOD), 12)
-        self._asked_from = _NEVER
-        """Commanded angle when the joint last moved [rad], NaN before it was asked."""
+        self._asked_from: np.ndarray | None = None
+        """Commanded angle when each joint last moved [rad]."""
         self._asked = _ZERO
         """How many lowstates since then came while the command was elsewhere."""
 
@@ -41,7 +42,7 @@ class EncoderWatch:
             self._restart()
             return
         way = state.q_sdk - previous.q_sdk
-        if not (np.abs(way) <= t.ENCODER_JUMP + t.DQ_FAULT * max(0.0, elapsed - _PERIOD)).all():
+        if not within(way, t.ENCODER_JUMP + t.DQ_FAULT * max(0.0, elapsed - _PERIOD)):
             yield "encoder_jump"
         differs = self._contradicts_speed(way - 0.5 * elapsed * (state.dq_sdk + previous.dq_sdk))
         if self._is_stuck(state, way, command) or differs:
@@ -49,19 +50,22 @@ class EncoderWatch:
 
     def _restart(self) -> None:
         self._drifts.clear()
-        self._asked_from = _NEVER
+        self._asked_from = None
 
     def _contradicts_speed(self, difference: np.ndarray) -> bool:
         self._drift = self._drift + difference
         over_window = self._drift - self._drifts.oldest
         full = self._drifts.full
         self._drifts.push(self._drift)
-        return full and not (np.abs(over_window) <= t.VELOCITY_MISMATCH).all()
+        return full and not within(over_window, t.VELOCITY_MISMATCH)
 
     def _is_stuck(self, state: RobotState, way: np.ndarray, command: MotorCommand) -> bool:
-        limp = command.kp == 0.0  # nobody asks the joint to move
-        moved = limp | (way != 0.0) | np.isnan(self._asked_from)
-        self._asked_from = np.where(moved, np.where(limp, state.q_sdk, command.q), self._asked_from)
-        asked = np.abs(command.q - self._asked_from) > t.STUCK_ASKED
-        self._asked = np.where(moved, 0, self._asked + asked)
-        return bool((self._asked >= t.STUCK_STATES).any())
+        stiff = command.kp != 0.0  # without stiffness nobody asks the joint to move
+        stays = stiff & (way == 0.0)
+        here = np.where(stiff, command.q, state.q_sdk)
+        if self._asked_from is None or not any(stays.tolist()):
+            self._asked_from, self._asked = here, _ZERO
+            return False
+        self._asked_from = np.where(stays, self._asked_from, here)
+        self._asked = stays * (self._asked + (np.abs(command.q - self._asked_from) > t.STUCK_ASKED))
+        return not every(self._asked < t.STUCK_STATES)

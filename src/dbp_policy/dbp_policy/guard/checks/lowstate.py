@@ -8,6 +8,7 @@ import numpy as np
 
 from dbp_policy import go2
 from dbp_policy.guard import thresholds as t
+from dbp_policy.guard.checks.bounds import every, within
 from dbp_policy.guard.checks.silence import SilenceTimer
 from dbp_policy.rotations import tilt
 from dbp_policy.types import RobotState
@@ -62,7 +63,7 @@ class FrozenWatch:
 
     def update(self, state: RobotState) -> Iterator[str]:
         """Takes the next new lowstate."""
-        content = np.concatenate((state.q_sdk, state.dq_sdk, state.gyro_body, state.acc_body)).tobytes()
+        content = b"".join((state.q_sdk, state.dq_sdk, state.gyro_body, state.acc_body))
         self._repeats = self._repeats + 1 if content == self._content else 0
         self._content = content
         if self._repeats >= t.FROZEN_STATES:
@@ -74,25 +75,25 @@ def is_valid(state: RobotState) -> bool:
     values = np.concatenate(
         [state.q_sdk, state.dq_sdk, state.tau_sdk, state.quat_wxyz, state.gyro_body, state.acc_body]
     )
-    norm_is_one = abs(state.quat_wxyz @ state.quat_wxyz - 1.0) <= 2.0 * t.QUAT_NORM_TOLERANCE
-    return bool(np.isfinite(values).all() and norm_is_one)
+    norm_is_one = abs(state.quat_wxyz.dot(state.quat_wxyz) - 1.0) <= 2.0 * t.QUAT_NORM_TOLERANCE
+    return norm_is_one and every(np.isfinite(values))
 
 
 def posture_faults(state: RobotState) -> Iterator[str]:
     """Names of the faults that the trunk and the joints of one valid lowstate show."""
     if not tilt(state.quat_wxyz) <= t.TILT_MAX:
         yield "tilt"
-    if not ((state.q_sdk >= _Q_LOW) & (state.q_sdk <= _Q_HIGH)).all():
+    if not every((state.q_sdk >= _Q_LOW) & (state.q_sdk <= _Q_HIGH)):
         yield "joint_limit"
-    if not (np.abs(state.dq_sdk) <= t.DQ_FAULT).all():
+    if not within(state.dq_sdk, t.DQ_FAULT):
         yield "joint_speed"
 
 
 def is_lying(state: RobotState) -> bool:
     """Whether the legs are folded as on a robot that lies: every calf bent further than for standing or walking."""
-    return bool((state.q_sdk[2::3] < LYING_CALF).all())
+    return every(state.q_sdk[2::3] < LYING_CALF)
 
 
 def is_on_legs(state: RobotState) -> bool:
     """Whether the legs are stretched out at least half: high enough for a way down that is worth controlling."""
-    return bool(state.q_sdk[2::3].mean() > HALF_FOLDED_CALF)
+    return sum(state.q_sdk[2::3].tolist()) > 4.0 * HALF_FOLDED_CALF

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from dbp_policy.guard import thresholds as t
+from dbp_policy.guard.checks.bounds import every
 from dbp_policy.guard.checks.silence import SilenceTimer
 from dbp_policy.guard.limits import target_fault
 from dbp_policy.types import JointTarget, RobotState
@@ -64,7 +65,7 @@ class TargetWatch:
         reach = t.TARGET_SLEW * min(now - self._changed, t.SLEW_PERIOD)
         step = target.q_sdk - self.target.q_sdk
         clamped = np.minimum(np.maximum(step, -reach), reach)
-        if (clamped == step).all():
+        if every(clamped == step):
             self._strikes = 0
             return target
         self._strikes += 1
