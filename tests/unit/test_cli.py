@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -50,3 +53,14 @@ def test_help_teaches(capsys):
     assert end.value.code == 0
     out = capsys.readouterr().out
     assert "At length." in out and "Where to." in out
+
+
+@pytest.mark.parametrize("amount", [10, 200_000], ids=["held back to the end", "more than a pipe takes"])
+def test_output_that_nobody_reads_any_more_ends_quietly(amount):
+    code = f"import sys; from dbp_policy.errors import run_main; sys.exit(run_main(lambda: print('x' * {amount})))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    ended = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, text=True, env=buffered)
+    os.close(writing)
+    assert ended.stderr == "" and ended.returncode == (0 if amount == 10 else 141)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable
 from typing import TextIO
@@ -24,7 +25,8 @@ def say(text: str, file: TextIO | None = None) -> None:
 
 
 def run_main(main: Callable[[], int | None]) -> int:
-    """Runs a program's body; a `DbpError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+    """Runs a program's body; a `DbpError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130, and output
+    that nobody reads any more (`| head`) exit code 141, as a shell has them."""
     try:
         return main() or 0
     except DbpError as error:
@@ -32,3 +34,15 @@ def run_main(main: Callable[[], int | None]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        return 141
+    finally:
+        _end_output()
+
+
+def _end_output() -> None:
+    """Writes what stdout still holds; what cannot be written is dropped, for the interpreter would end in its error."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
