@@ -61,6 +61,8 @@ def test_output_that_nobody_reads_any_more_ends_quietly(amount):
     reading, writing = os.pipe()
     os.close(reading)
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    ended = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, text=True, env=buffered)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, text=True, env=buffered
+    )
     os.close(writing)
     assert ended.stderr == "" and ended.returncode == (0 if amount == 10 else 141)

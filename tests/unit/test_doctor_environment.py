@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
-from dbp_bringup.doctor.environment import CLOCK_FROM, CLOCK_STEP, Machine, check_clock, check_environment
+from dbp_bringup.doctor.environment import CLOCK_FROM, CLOCK_STEP, Machine, check_clock, check_environment, check_timer
 from dbp_bringup.doctor.finding import Finding, Level, as_json, fault, lines, ok, warning, worst
 from dbp_policy.unitree.network import Interface
 
@@ -103,6 +104,14 @@ def test_a_middleware_that_clashes(variables, libraries, level):
 )
 def test_the_clock(wall, step, level):
     assert check_clock(replace(GOOD, wall_time=wall, clock_step=step)).level == level
+
+
+@pytest.mark.parametrize(
+    "late, level", [(0.0, Level.OK), (0.0075, Level.OK), (0.0076, Level.WARNING), (math.nan, Level.WARNING)]
+)
+def test_a_timer_that_comes_near_what_the_standby_waits_is_a_warning(late, level):
+    finding = check_timer(late)
+    assert finding.level == level and (level == Level.OK or "at 15 ms the robot is damped" in finding.mend)
 
 
 def test_a_list_of_findings_reads_and_counts():

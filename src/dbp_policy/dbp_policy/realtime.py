@@ -9,6 +9,9 @@ import os
 import resource
 from pathlib import Path
 
+GUARD_PRIORITY = 60
+"""FIFO priority of the guard's loop."""
+
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4  # sys/mman.h
 
 _ALL_THAT_IS_USED = _MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT

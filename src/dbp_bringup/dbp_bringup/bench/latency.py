@@ -20,8 +20,8 @@ from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
 from dbp_policy.types import OperatorRequest, Request
 
-_ROBOT_PRIORITY, _LOOP_PRIORITY = 70, 60
-"""As in the simulated robot and in the guard."""
+_ROBOT_PRIORITY = 70
+"""As in the simulated robot."""
 _SETTLE = 0.5
 """The first answers of a controller do not count [s]."""
 _START_TIMEOUT = 30.0
@@ -88,7 +88,7 @@ def _guard(robot: MockRobot) -> Iterator[None]:
 @contextlib.contextmanager
 def _sdk(robot: MockRobot, fast: bool) -> Iterator[None]:
     context = multiprocessing.get_context("spawn")  # CycloneDDS does not survive a fork
-    loop = context.Process(target=sdk_loop.run, args=(robot.domain, fast, _LOOP_PRIORITY), daemon=True)
+    loop = context.Process(target=sdk_loop.run, args=(robot.domain, fast, realtime.GUARD_PRIORITY), daemon=True)
     loop.start()
     try:
         robot.serve_until_answered(_START_TIMEOUT)

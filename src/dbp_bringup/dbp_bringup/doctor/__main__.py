@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dbp_bringup.doctor import guided, machine
-from dbp_bringup.doctor.environment import check_clock, check_environment
+from dbp_bringup.doctor.environment import TIMER_WATCH, check_clock, check_environment, check_timer
 from dbp_bringup.doctor.finding import Finding, Level, as_json, fault, lines, warning, worst
 from dbp_bringup.doctor.listener import Listener
 from dbp_bringup.doctor.robot import check_robot
@@ -57,6 +57,7 @@ def run(args: Args) -> int:
     findings: list[Finding] = []
     offset = machine.clock_offset()
     _say(findings, check_environment(args.network_interface, domain, machine.look()))
+    _say(findings, [check_timer(machine.timer_lateness(TIMER_WATCH))])
     if worst(findings) == Level.FAULT:
         print("the robot was not looked at: mend these first")
     else:

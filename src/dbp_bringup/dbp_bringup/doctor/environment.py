@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dbp_bringup.doctor.finding import Finding, fault, ok, warning
+from dbp_policy.guard.thresholds import BEAT_TIMEOUT
 from dbp_policy.unitree.network import (
     ROBOT_DOMAIN,
     ROBOT_SUBNET,
@@ -25,6 +26,8 @@ ROBOT_DDS = "0.10.2"
 """What the robot runs; which version is here is another finding."""
 CLOCK_FROM = 1_735_689_600.0
 """1 January 2025: a computer without battery wakes up before it, until it has heard a time server [s since 1970]."""
+TIMER_WATCH = 1.0
+"""How long the timer is watched [s]."""
 CLOCK_STEP = 0.05
 """A clock set by more than this while the doctor looks [s]."""
 
@@ -137,6 +140,15 @@ def check_clock(machine: Machine) -> Finding:
     if not abs(machine.clock_step) <= CLOCK_STEP:
         return warning("clock", f"it was set by {machine.clock_step:+.2f} s while the doctor looked", mend)
     return ok("clock", f"steady to {1e3 * abs(machine.clock_step):.0f} ms")
+
+
+def check_timer(late: float) -> Finding:
+    """How late a timer of the guard's kind was at worst [s]; held up for `BEAT_TIMEOUT` the guard is replaced."""
+    found = f"a timer of the guard's kind was up to {1e3 * late:.1f} ms late in {TIMER_WATCH:g} s"
+    if not late <= 0.5 * BEAT_TIMEOUT:
+        mend = f"close other programs, permit real-time priority (docs/onboard.md); at {1e3 * BEAT_TIMEOUT:.0f} ms "
+        return warning("timer", found, mend + "the robot is damped: a virtual machine may never do")
+    return ok("timer", found)
 
 
 def _is_loopback(name: str, machine: Machine) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 
 from dbp_bringup.doctor.environment import Machine
-from dbp_policy.clock import now
+from dbp_policy import go2, realtime
+from dbp_policy.clock import Ticker, now
 from dbp_policy.errors import DbpError
 from dbp_policy.unitree import interfaces, sdk
 
@@ -30,6 +32,21 @@ def look(offset_before: float | None = None) -> Machine:
 def clock_offset() -> float:
     """Wall clock less monotonic clock [s]."""
     return time.time() - now()
+
+
+def timer_lateness(seconds: float) -> float:
+    """How late a timer of the guard's period and, where permitted, its priority was at worst [s]."""
+    late = []
+
+    def watch() -> None:
+        realtime.take_priority(realtime.GUARD_PRIORITY, only_this_thread=True)
+        ticker = Ticker(1.0 / go2.LOWSTATE_HZ)
+        late.extend(ticker.sleep() for _ in range(round(seconds * go2.LOWSTATE_HZ)))
+
+    thread = threading.Thread(target=watch)  # the priority ends with it
+    thread.start()
+    thread.join()
+    return max(late)
 
 
 def _dds_libraries() -> list[str]:

@@ -18,7 +18,6 @@ from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import MotionSwitcherClient
 from dbp_policy.unitree.sport import SportClient
 
-_PRIORITY = 60
 _BEATS_WAITING = 4096
 """What waits for a standby that takes no beats [bytes]: a handful, then it counts as gone."""
 
@@ -77,7 +76,7 @@ def main() -> int:
         args = parse(Args, "guard")
         stops = RemoteStops(args.estop_endpoints, args.estop_key, args.estop_port)
         standby = args.standby and not args.dry_run
-        limits = [realtime.take_priority(_PRIORITY)]  # DDS's threads inherit it
+        limits = [realtime.take_priority(realtime.GUARD_PRIORITY)]  # DDS's threads inherit it
         loop = GuardLoop(
             Robot(args.network_interface, args.domain, args.dry_run),
             local_link.Link(args.runtime_dir, local_link.GUARD_SOCKET),
