@@ -86,19 +86,11 @@ EQUIVALENT = (
         _NOT_BEFORE,
     ),
     Equivalent(
-        Change("guard/guard.py", "Guard.__init__", "self._origin = damping_command()", "self._origin = None"),
-        _NOT_BEFORE,
-    ),
-    Equivalent(
-        Change(
-            "guard/guard.py", "Guard._watch", "self._motion = np.full(15, 1e3)", "self._motion = np.full(None, 1e3)"
-        ),
+        Change("guard/guard.py", "Guard._mean_motion", "return np.full(15, 1e3)", "return np.full(None, 1e3)"),
         "a single number takes the shape of the next lowstate's speeds; it is no rest either",
     ),
     Equivalent(
-        Change(
-            "guard/guard.py", "Guard._watch", "self._motion = np.full(15, 1e3)", "self._motion = np.full(15, 1001.0)"
-        ),
+        Change("guard/guard.py", "Guard._mean_motion", "return np.full(15, 1e3)", "return np.full(15, 1001.0)"),
         "a thousandth more falls below the speed of rest in the same step, the 73rd",
     ),
     Equivalent(
