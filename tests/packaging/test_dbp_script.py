@@ -195,7 +195,7 @@ def test_unwritable_folder(checkout: Checkout) -> None:
 
 def test_unknown_command_and_layer(checkout: Checkout) -> None:
     assert_one_error_line(checkout.run("dance"), "'dance'")
-    assert_one_error_line(checkout.run("setup", "everything"), "runtime, training or dev")
+    assert_one_error_line(checkout.run("setup", "everything"), "runtime, training, gpu or dev")
 
 
 def test_no_network(tmp_path: Path) -> None:

@@ -126,3 +126,8 @@ def test_the_doctors_checks_are_pure(name: str) -> None:
 )
 def test_the_two_kinds_of_dds_are_recorded_apart_and_a_replay_needs_neither(module: str, forbidden: set[str]) -> None:
     assert foreign(reached(module)) & forbidden == set()
+
+
+@pytest.mark.parametrize("module", [m for m in modules("dbp_training") if m != "dbp_training.warp_sim"])
+def test_one_file_knows_warp(module: str) -> None:
+    assert not foreign(imports(module)) & {"warp", "mujoco_warp"}

@@ -25,6 +25,13 @@ class PhysicsConfig:
     """Of the constraint solver; with fewer, falls are simulated wrongly."""
     ls_iterations: int = 10
     """Of the solver's line search."""
+    device: str = "cpu"
+    """Where: cpu, cuda or cuda:N for MuJoCo Warp there, warp-cpu to try that without a GPU."""
+
+    @property
+    def warp_device(self) -> str | None:
+        """Warp's name of the device, None where plain MuJoCo simulates."""
+        return None if self.device == "cpu" else self.device.removeprefix("warp-")
 
 
 def picture_model() -> mujoco.MjModel:

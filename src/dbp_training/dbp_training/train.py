@@ -79,6 +79,9 @@ class Train:
     measure_gradient: int | None = None
     """Windows between measurements of how good the gradient is, 0 for none; the task's own unless given: 10 where the
     exact gradient is known, none elsewhere, where finite differences take seconds."""
+    device: str = "cpu"
+    """Where go2_walk is simulated: cpu, or cuda (cuda:1 and so on) for MuJoCo Warp on an NVIDIA GPU, after
+    `./dbp setup gpu`; warp-cpu tries that without one. The networks stay on the CPU."""
     threads: int = 2
     """Threads of the simulator, shared by the processes that torchrun starts on a computer; the networks are small and
     use one."""
@@ -125,7 +128,7 @@ def new_config(args: Train) -> RunConfig:
     return RunConfig(
         task=args.task,
         algorithm=algorithm,
-        task_config=TASKS[args.task].configure(randomised, args.command_max, args.observe_velocity),
+        task_config=TASKS[args.task].configure(randomised, args.command_max, args.observe_velocity, args.device),
         seed=args.seed,
         threads=args.threads,
         minutes=args.minutes if args.minutes or args.steps else TASKS[args.task].minutes,

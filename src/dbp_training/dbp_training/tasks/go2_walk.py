@@ -25,6 +25,7 @@ from dbp_training.env import Episodes, Memory
 from dbp_training.evaluate import episode_means, settled
 from dbp_training.go2_model import PhysicsConfig, picture_model, training_model
 from dbp_training.sim import MujocoBatch, MujocoSim, to_body
+from dbp_training.warp_sim import WarpBatch
 
 VELOCITY, GYRO, GRAVITY, Q, DQ = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 21), slice(21, 33)
 HEIGHT = 33
@@ -200,7 +201,8 @@ class Go2Walk:
         names = tuple(self.model.joint(i).name for i in range(1, self.model.njnt))
         if names != go2.JOINT_NAMES:
             raise DbpError(f"go2.xml: expected the joints {list(go2.JOINT_NAMES)}, got {list(names)}")
-        return MujocoBatch(self.model, num_envs, threads)
+        device = self.config.physics.warp_device
+        return MujocoBatch(self.model, num_envs, threads) if device is None else WarpBatch(self.model, num_envs, device)
 
     def picture_model(self) -> mujoco.MjModel:
         return picture_model()

@@ -19,6 +19,7 @@ from dbp_training.tasks.humanoid import Humanoid, HumanoidConfig
 from dbp_training.tasks.navigation import Navigation, NavigationConfig
 from dbp_training.tasks.point_mass import PointMass, PointMassConfig
 from dbp_training.tasks.push_t import PushT, PushTConfig
+from dbp_training.warp_sim import find_device
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,17 @@ class TaskEntry:
         return inspect.getmodule(self.make).__doc__.strip().splitlines()[0]
 
     def configure(
-        self, randomised: bool, command_max: tuple[float, ...] | None = None, observe_velocity: bool = False
+        self,
+        randomised: bool,
+        command_max: tuple[float, ...] | None = None,
+        observe_velocity: bool = False,
+        device: str = "cpu",
     ) -> Any:
-        """The configuration that `--randomise`, `--command-max` and `--observe-velocity` ask for.
+        """The configuration that `--randomise`, `--command-max`, `--observe-velocity` and `--device` ask for.
 
         Raises:
-            DbpError: The task cannot be randomised, follows no velocity command, or has no velocity to be estimated.
+            DbpError: The task cannot be randomised, follows no velocity command, has no velocity to be estimated, or
+                no simulator for the device; or the device is not there.
         """
         if randomised and self.randomised is None:
             raise DbpError(f"{self.make.name}: expected --randomise none, this task always stays the same")
@@ -66,6 +72,11 @@ class TaskEntry:
             if not hasattr(config, "observe_velocity"):
                 raise DbpError(f"{self.make.name}: expected no --observe-velocity, this task estimates none")
             config = replace(config, observe_velocity=True)
+        if device != "cpu":
+            if not hasattr(config, "physics"):
+                raise DbpError(f"{self.make.name}: expected --device cpu, this task has no other simulator")
+            config = replace(config, physics=replace(config.physics, device=device))
+            find_device(config.physics.warp_device)
         return config
 
 
