@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from dbp_bringup import terminal
 from dbp_bringup.validation.battery import Scenario, battery
 from dbp_bringup.validation.trial import Outcome, run_trial
 from dbp_bringup.validation.verdict import MARGIN_GROUPS, report, shortfalls, survived
@@ -146,7 +147,7 @@ def main() -> int:
 
     def body() -> int:
         args = parse(Args, "dbp validate")
-        console = Console() if sys.stdout.isatty() else Console(width=120)  # a file has no width of its own
+        console = terminal.console()
         return 0 if validate(args, console) else 1
 
     return run_main(body)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from dbp_bringup import terminal
 from dbp_bringup.bench import sdk_loop
 from dbp_policy.files import write_json
 from dbp_policy.types import MotorCommand, RobotState
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     options = parser.parse_args(argv)
     result = measure()
-    Console().print(table(result))
+    terminal.console().print(table(result))
     if options.json:
         write_json(options.json, result)
     return 0

@@ -8,9 +8,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from dbp_bringup import terminal
 from dbp_bringup.bench import cpu, latency, stages
 from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "cpu": _alone(cpu.measure, args.domain, args.walk),
         "stages": _alone(stages.measure, args.walk),
     }
-    console = Console()
+    console = terminal.console()
     for shown in tables(result):
         console.print(shown)
     if args.json:

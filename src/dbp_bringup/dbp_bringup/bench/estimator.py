@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from dbp_bringup import terminal
 from dbp_bringup.bench import estimator_score as score
 from dbp_bringup.bench.estimator_walk import Walk, record_walk
 from dbp_policy import paths
@@ -71,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         float(np.median([run["cases"]["fused"][key] for run in runs])) for key in ("update_us", "update_in_yardsticks")
     )
     result["shortfalls"] = shortfalls(result)
-    console = Console() if sys.stdout.isatty() else Console(width=120)  # a file has no width of its own
+    console = terminal.console()
     console.print(table(result))
     for row in result["grounds"]:
         if row["falls_told_the_truth"] is not None:

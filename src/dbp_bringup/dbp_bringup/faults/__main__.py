@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from dbp_bringup import terminal
 from dbp_bringup.faults import settle
 from dbp_bringup.faults.catalogue import injections
 from dbp_bringup.faults.processes import report as process_report
@@ -164,7 +165,7 @@ def main() -> int:
         work = matrix
         for chosen, other in ((args.replay, replay), (args.settle, compare_stops), (args.processes, break_processes)):
             work = other if chosen else work
-        return 0 if work(args, Console()) else 1
+        return 0 if work(args, terminal.console()) else 1
 
     return run_main(body)
 
