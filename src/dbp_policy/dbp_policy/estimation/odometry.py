@@ -63,10 +63,10 @@ class Odometry:
             weights: Trust in each foot, shape (4,).
             dt: Time passed [s].
         """
-        total = float(weights.sum())
+        total = sum(weights.tolist())
         if not total > 0.1:
             return
         gain = min(1.0, dt / self._p.height_time) if self._height_known else 1.0
         self._height_known = True
-        self.position[2] += gain * (float(weights @ heights) / total - self.position[2])
+        self.position[2] += gain * (weights.dot(heights) / total - self.position[2])
         self.covariance[2, 2] += gain * (self._p.height_sigma**2 - self.covariance[2, 2])
