@@ -162,6 +162,10 @@ def test_a_gap_or_a_restart_begins_anew():
     shifted = [replace(s, tick_ms=s.tick_ms + 500, q_sdk=s.q_sdk + 0.5) for s in states[:100]]
     assert not any(encoders([*states[:100], *shifted]))
     assert not any(encoders([*states[100:200], *states[:100]]))
+    stuck = [replace(s, tick_ms=s.tick_ms + 500 * (i >= 30)) for i, s in enumerate(still(300))]
+    watch = EncoderWatch()
+    found = [list(watch.update(s, hold(go2.STAND_Q + 0.2 * (i >= 10) + 0.2 * (i >= 60)))) for i, s in enumerate(stuck)]
+    assert first(found, "encoder_implausible") == 89, "what was asked before the gap counts no more"
 
 
 # Gyro and gravity ----------------------------------------------------------------------------------------------------
