@@ -29,8 +29,8 @@ class EncoderWatch:
         self._drifts = Ring(round(t.VELOCITY_WINDOW / _PERIOD), 12)
         self._asked_from: np.ndarray | None = None
         """Commanded angle when each joint last moved [rad]."""
-        self._asked = _ZERO
-        """How many lowstates since then came while the command was elsewhere."""
+        self._asked: np.ndarray
+        """How many lowstates since then came while the command was elsewhere; before, there is no such number."""
 
     def update(self, state: RobotState, command: MotorCommand) -> Iterator[str]:
         """Takes the next new, valid lowstate and the last command given; yields fault names."""
