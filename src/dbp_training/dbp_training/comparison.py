@@ -79,7 +79,12 @@ def _final_table(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def _cell(values: list[float]) -> str:
-    return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else "none"
+    return f"{_short(np.median(values))} ({_short(min(values))} to {_short(max(values))})" if values else "none"
+
+
+def _short(value: float) -> str:
+    """Three digits, and thousands written out: 400,896."""
+    return f"{value:.3g}" if abs(value) < 1000.0 else f"{value:,.0f}"
 
 
 def _algorithms(runs: list[dict[str, Any]]) -> list[str]:
@@ -88,6 +93,7 @@ def _algorithms(runs: list[dict[str, Any]]) -> list[str]:
 
 def _draw(path: Path, comparison: dict[str, Any]) -> None:
     from matplotlib.figure import Figure  # slow to import; no pyplot, which would ask for a display
+    from matplotlib.ticker import EngFormatter
 
     runs = comparison["runs"]
     evaluated = sorted({name for run in runs for name in run["evaluations"]})
@@ -102,6 +108,7 @@ def _draw(path: Path, comparison: dict[str, Any]) -> None:
                 (line,) = plot.plot(band["x"], band["median"], label=algorithm)
                 plot.fill_between(band["x"], band["low"], band["high"], color=line.get_color(), alpha=0.2, lw=0)
             plot.set(xlabel=label, ylabel=column.replace("_", " "))
+            plot.xaxis.set_major_formatter(EngFormatter(sep=""))  # 400k
     grid[0, 0].legend()
     with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
