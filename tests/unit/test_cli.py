@@ -66,3 +66,9 @@ def test_output_that_nobody_reads_any_more_ends_quietly(amount):
     )
     os.close(writing)
     assert ended.stderr == "" and ended.returncode == (0 if amount == 10 else 141)
+
+
+def test_a_program_without_an_output_ends_as_any_other():
+    code = "import sys; from dbp_policy.errors import run_main; sys.exit(run_main(lambda: print('x') or 3))"
+    ended = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (3, "")

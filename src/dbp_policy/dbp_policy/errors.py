@@ -42,6 +42,8 @@ def run_main(main: Callable[[], int | None]) -> int:
 
 def _end_output() -> None:
     """Writes what stdout still holds; what cannot be written is dropped, for the interpreter would end in its error."""
+    if sys.stdout is None:  # it was closed before this process began
+        return
     try:
         sys.stdout.flush()
     except OSError:

@@ -90,9 +90,8 @@ class VelocityFilter:
         transition[:3, :3] = -turn
         transition.ravel()[:15:7] = 1.0  # every seventh is the diagonal
         transition.ravel()[3:18:7] = -dt
-        covariance = transition.dot(self.covariance).dot(
-            transition.T
-        )  # `@` takes three times as long for so small ones
+        # By dot, here and in the estimator: `@` takes three times as long for so small ones.
+        covariance = transition.dot(self.covariance).dot(transition.T)
         covariance.ravel()[::7] += dt * self._noise
         if gap > 0.0:
             covariance.ravel()[:15:7] += (self._p.gap_acceleration * gap) ** 2
