@@ -26,9 +26,14 @@ def gravity_body(quat_wxyz: np.ndarray) -> np.ndarray:
 
 def tilt(quat_wxyz: np.ndarray) -> float:
     """Angle between the body's z axis and the vertical [rad], NaN for a NaN quaternion."""
-    _, x, y, _ = quat_wxyz.tolist()
-    cosine = 1.0 - 2.0 * (x * x + y * y)
+    cosine = up_body(quat_wxyz)[2]
     return math.acos(max(-1.0, cosine)) if cosine == cosine else math.nan
+
+
+def up_body(quat_wxyz: np.ndarray) -> tuple[float, float, float]:
+    """Unit vector of the vertical in body axes, R(q)^T (0, 0, 1): `gravity_body` reversed, for one quaternion."""
+    w, x, y, z = quat_wxyz.tolist()
+    return 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
 
 
 def rotation_matrix(quat_wxyz: np.ndarray) -> np.ndarray:
@@ -38,7 +43,7 @@ def rotation_matrix(quat_wxyz: np.ndarray) -> np.ndarray:
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
             [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+            up_body(quat_wxyz),
         ]
     )
 

@@ -76,7 +76,7 @@ class RawReader:
         Raises:
             ChannelError: DDS refused.
         """
-        return [payload for payload, _ in self.take_with_writers()]
+        return [payload for payload, info in self._samples() if info.valid_data]
 
     def take_with_writers(self) -> list[tuple[bytes, int]]:
         """The same, each payload with DDS's handle of the writer that it came from.

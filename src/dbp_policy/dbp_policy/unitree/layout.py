@@ -96,7 +96,7 @@ class Layout:
             raise WireError(f"{self.name}: expected {self.cdr_size} bytes, got {len(cdr)}")
         if cdr[:2] != CDR_LITTLE_ENDIAN[:2]:
             raise WireError(f"{self.name}: expected CDR little-endian (0001), got encoding {cdr[:2].hex()}")
-        gathered = np.frombuffer(cdr, np.uint8).take(plan)
+        gathered = np.frombuffer(cdr, np.uint8)[plan]
         computed = crc32_big_endian(gathered[: self._crc_order.size])
         received = int.from_bytes(cdr[self._crc_offset :], "little")
         if computed != received:

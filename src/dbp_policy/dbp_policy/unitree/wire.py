@@ -238,7 +238,7 @@ def encode_lowcmd(command: MotorCommand) -> bytes:
     values = source[_IDLE.size :]
     if not values.dot(_ZEROS) == 0.0:  # 0 * NaN and 0 * inf are NaN
         raise WireError(f"rt/lowcmd: expected finite values, got {values[~np.isfinite(values)][:3].tolist()}")
-    words = source.take(_GATHER).view(_U4)
+    words = source[_GATHER].view(_U4)
     payload = words[: _CDR_IDLE.size]
     payload[-1] = crc32_big_endian(words[_CDR_IDLE.size :].byteswap())
     return payload.tobytes()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
+
+import numpy as np
 
 from dbp_policy.guard import thresholds as t
 from dbp_policy.guard.checks.bounds import every, within
-from dbp_policy.guard.checks.history import Ring
 from dbp_policy.types import RobotState
 
 
@@ -39,16 +41,13 @@ class LostWatch:
     """Packets that the robot's own bus loses on the way to a motor."""
 
     def __init__(self) -> None:
-        self._counts = Ring(t.LOST_WINDOW, 12)
+        self._counts: deque[np.ndarray] = deque(maxlen=1 + t.LOST_WINDOW)
+        """From the window's begin to its end."""
 
     def update(self, state: RobotState) -> Iterator[str]:
         """Takes the next new lowstate; yields fault names."""
-        counts = self._counts
-        while not counts.full:
-            counts.push(state.lost_sdk)
-        growth = state.lost_sdk - counts.oldest
-        counts.push(state.lost_sdk)
-        if not every(growth < t.LOST_GROWTH):
+        self._counts.append(state.lost_sdk)
+        if not every(state.lost_sdk - self._counts[0] < t.LOST_GROWTH):
             yield "motor_lost"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,8 +11,7 @@ import numpy as np
 from dbp_policy import go2
 from dbp_policy.guard import thresholds as t
 from dbp_policy.guard.checks.bounds import within
-from dbp_policy.guard.checks.history import Ring
-from dbp_policy.rotations import rotation_matrix
+from dbp_policy.rotations import up_body
 from dbp_policy.types import RobotState
 
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
@@ -31,7 +31,8 @@ class GyroWatch:
         self._previous: RobotState | None = None
         self._drift = _ZERO
         """Rotation by attitudes less rotation by rates, since the last gap [rad]."""
-        self._drifts = Ring(round(t.GYRO_WINDOW / _PERIOD), 3)
+        self._drifts: deque[np.ndarray] = deque(maxlen=1 + round(t.GYRO_WINDOW / _PERIOD))
+        """Its values from the window's begin to its end."""
         self._repeats = 0
 
     def update(self, state: RobotState) -> Iterator[str]:
@@ -48,10 +49,9 @@ class GyroWatch:
         self._repeats = self._repeats + 1 if same else 0
         turned = rotation_between(previous.quat_wxyz, state.quat_wxyz)
         self._drift = self._drift + turned - 0.5 * elapsed * (state.gyro_body + previous.gyro_body)
-        over_window = self._drift - self._drifts.oldest
-        full = self._drifts.full
-        self._drifts.push(self._drift)
-        differs = full and not within(over_window, t.GYRO_MISMATCH * t.GYRO_WINDOW)
+        self._drifts.append(self._drift)
+        full = len(self._drifts) == self._drifts.maxlen
+        differs = full and not within(self._drift - self._drifts[0], t.GYRO_MISMATCH * t.GYRO_WINDOW)
         if differs or self._repeats >= t.GYRO_STUCK_STATES:
             yield "gyro_implausible"
 
@@ -72,8 +72,9 @@ class GravityWatch:
             return
         self._still += 1
         self._acc = self._acc + max(_SMOOTHING, 1.0 / self._still) * (state.acc_body - self._acc)
-        up = rotation_matrix(state.quat_wxyz)[2]
-        cosine = self._acc.dot(up) / math.sqrt(self._acc.dot(self._acc))
+        x, y, z = self._acc.tolist()
+        up_x, up_y, up_z = up_body(state.quat_wxyz)
+        cosine = (x * up_x + y * up_y + z * up_z) / math.sqrt(x * x + y * y + z * z)
         if self._still * _SMOOTHING >= 1.0 and not cosine >= math.cos(t.GRAVITY_ANGLE):
             yield "imu_gravity"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +10,6 @@ import numpy as np
 from dbp_policy import go2
 from dbp_policy.guard import thresholds as t
 from dbp_policy.guard.checks.bounds import every, within
-from dbp_policy.guard.checks.history import Ring
 from dbp_policy.types import MotorCommand, RobotState
 
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
@@ -26,9 +26,12 @@ class EncoderWatch:
         self._previous: RobotState | None = None
         self._drift = _ZERO
         """Way by angles less way by speeds, since the last gap [rad]."""
-        self._drifts = Ring(round(t.VELOCITY_WINDOW / _PERIOD), 12)
+        self._drifts: deque[np.ndarray] = deque(maxlen=1 + round(t.VELOCITY_WINDOW / _PERIOD))
+        """Its values from the window's begin to its end."""
+        self._heard: tuple[RobotState, MotorCommand] | None = None
+        """The last lowstate and command since the last gap."""
         self._asked_from: np.ndarray | None = None
-        """Commanded angle when each joint last moved [rad]."""
+        """Commanded angle when each joint last moved [rad]; None if all of them did just now."""
         self._asked: np.ndarray
         """How many lowstates since then came while the command was elsewhere; before, there is no such number."""
 
@@ -50,22 +53,27 @@ class EncoderWatch:
 
     def _restart(self) -> None:
         self._drifts.clear()
-        self._asked_from = None
+        self._heard = None
 
     def _contradicts_speed(self, difference: np.ndarray) -> bool:
         self._drift = self._drift + difference
-        over_window = self._drift - self._drifts.oldest
-        full = self._drifts.full
-        self._drifts.push(self._drift)
-        return full and not within(over_window, t.VELOCITY_MISMATCH)
+        self._drifts.append(self._drift)
+        full = len(self._drifts) == self._drifts.maxlen
+        return full and not within(self._drift - self._drifts[0], t.VELOCITY_MISMATCH)
 
     def _is_stuck(self, state: RobotState, way: np.ndarray, command: MotorCommand) -> bool:
-        stiff = command.kp != 0.0  # without stiffness nobody asks the joint to move
-        stays = stiff & (way == 0.0)
-        here = np.where(stiff, command.q, state.q_sdk)
-        if self._asked_from is None or not any(stays.tolist()):
-            self._asked_from, self._asked = here, _ZERO
+        heard, self._heard = self._heard, (state, command)
+        if heard is None or 0.0 not in way.tolist() or not any(command.kp.tolist()):
+            self._asked_from = None
             return False
-        self._asked_from = np.where(stays, self._asked_from, here)
+        if self._asked_from is None:
+            self._asked_from, self._asked = _asked_angle(*heard), _ZERO
+        stays = (way == 0.0) & (command.kp != 0.0)
+        self._asked_from = np.where(stays, self._asked_from, _asked_angle(state, command))
         self._asked = stays * (self._asked + (np.abs(command.q - self._asked_from) > t.STUCK_ASKED))
         return not every(self._asked < t.STUCK_STATES)
+
+
+def _asked_angle(state: RobotState, command: MotorCommand) -> np.ndarray:
+    """Where a command asks each joint to be; without stiffness nobody asks it to move."""
+    return np.where(command.kp != 0.0, command.q, state.q_sdk)
