@@ -50,6 +50,15 @@ EQUIVALENT = (
         _SIGN,
     ),
     Equivalent(
+        Change(
+            "guard/checks/joints.py",
+            "EncoderWatch._is_stuck",
+            "if heard is None or 0.0 not in way.tolist() or not any(command.kp.tolist()):",
+            "if heard is None or 0.0 not in way.tolist() and not any(command.kp.tolist()):",
+        ),
+        "a shortcut: where no joint stays, what follows forgets and finds nothing either",
+    ),
+    Equivalent(
         Change("guard/checks/endpoints.py", "_Endpoint.__init__", "self.pressed = False", "self.pressed = None"),
         _TRUTH,
     ),

@@ -157,6 +157,14 @@ def test_a_stuck_joint_counts_from_where_it_was_when_stiffness_came():
         assert any(list(watch.update(s, c)) for s, c in zip(states, commands, strict=True)) == found
 
 
+def test_a_joint_without_stiffness_among_stiff_ones_is_not_asked_to_move():
+    stiff = hold(at(go2.STAND_Q, 4, 3.0))
+    for kp, found in ((0.0, False), (1.0, True)):
+        watch = EncoderWatch()
+        commands = [hold(go2.STAND_Q)] * 10 + [replace(stiff, kp=at(stiff.kp, 4, kp))] * 90
+        assert any(list(watch.update(s, c)) for s, c in zip(still(100), commands, strict=True)) == found
+
+
 def test_a_gap_or_a_restart_begins_anew():
     states = list(swinging(300))
     shifted = [replace(s, tick_ms=s.tick_ms + 500, q_sdk=s.q_sdk + 0.5) for s in states[:100]]
@@ -415,9 +423,9 @@ def test_a_motor_that_loses_packets():
 
     assert [see(1000.0 + n) for n in (0, 1, 2, 2)] == [[]] * 4, "what was lost before is none of our business"
     assert see(1003.0) == ["motor_lost"]
-    for _ in range(t.LOST_WINDOW):
-        last = see(1003.0)
-    assert last == [] and see(np.nan) == ["motor_lost"]
+    found = [see(1003.0) for _ in range(t.LOST_WINDOW)]
+    assert found == [["motor_lost"]] * (t.LOST_WINDOW - 4) + [[]] * 4, "until the first state is out of the window"
+    assert see(np.nan) == ["motor_lost"]
 
 
 def test_feet_that_hang_while_the_legs_move():

@@ -30,8 +30,8 @@ class EncoderWatch:
         """Its values from the window's begin to its end."""
         self._heard: tuple[RobotState, MotorCommand] | None = None
         """The last lowstate and command since the last gap."""
-        self._asked_from: np.ndarray | None = None
-        """Commanded angle when each joint last moved [rad]; None if all of them did just now."""
+        self._asked_from: np.ndarray | None
+        """Commanded angle when each joint last moved [rad]; None if all of them did just now or none is asked to."""
         self._asked: np.ndarray
         """How many lowstates since then came while the command was elsewhere; before, there is no such number."""
 
