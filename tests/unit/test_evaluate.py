@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from dbp_training.evaluate import evaluate
-from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig, Randomisation
+from dbp_training.tasks.go2_robot import Randomisation
+from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
 
 torch.set_num_threads(1)
 TASK = Go2Walk(Go2WalkConfig(episode_s=3.0, randomisation=Randomisation()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -16,7 +17,9 @@ from dbp_training.algorithms import dmo
 from dbp_training.export import card, export, export_actor, golden_inputs, make_contract
 from dbp_training.networks import Actor
 from dbp_training.run_folder import RunConfig, RunFolder
-from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig, full_randomisation
+from dbp_training.tasks.go2_handstand import Go2Handstand
+from dbp_training.tasks.go2_robot import full_randomisation
+from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
 
 torch.set_num_threads(1)
 CONFIG = RunConfig(
@@ -95,6 +98,19 @@ def test_the_runner_on_the_robot_does_what_the_actor_does_in_training(actor, exp
         np.testing.assert_allclose(target.q_sdk[free], wanted[free], atol=1e-5)
         assert free.sum() >= 10
         memory = task.advance(memory, action, np.random.default_rng(0))
+
+
+def test_a_handstands_contract_has_its_own_zero_pose_and_commands(tmp_path):
+    task = Go2Handstand()
+    config = replace(CONFIG, task=task.name, algorithm=dmo(task.name), task_config=task.config)
+    contract = make_contract(config, {})
+    assert contract.default_q == tuple(task.default_q) and contract.default_q[1] == 0.1
+    assert (contract.command_min, contract.command_max) == ((0.0, 0.0, -0.3), (1.0, 0.0, 0.3))
+    assert (contract.gait_hz, contract.kp[0], contract.kd[0], contract.action_scale[0]) == (0.0, 30.0, 0.8, 1.0)
+    export_actor(Actor(task.observation_size, 12, (16,)).eval(), contract, tmp_path / "policy.onnx")
+    assert load_runner(tmp_path / "policy.onnx").contract.observation == task.observation_terms
+    text = card(config, {}, "policy.onnx")
+    assert "front legs" in text and "./dbp train go2_handstand" in text and "last_action" in text
 
 
 def test_a_failed_export_leaves_the_file_before_it(actor, exported, tmp_path):

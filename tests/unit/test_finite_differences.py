@@ -15,7 +15,8 @@ from dbp_training.first_order import FirstOrderTrainer
 from dbp_training.gradient import Analytic
 from dbp_training.gradient.finite_differences import difference_gradient, source_gradient
 from dbp_training.networks import Actor
-from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig, full_randomisation
+from dbp_training.tasks.go2_robot import full_randomisation
+from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
 from dbp_training.tasks.hopper import Hopper
 from dbp_training.tasks.navigation import Navigation
 from dbp_training.tasks.point_mass import PointMass

@@ -11,16 +11,8 @@ import torch
 from dbp_policy import go2
 from dbp_policy.observation import Observer, Signals
 from dbp_training.env import Env, Memory
-from dbp_training.tasks.go2_walk import (
-    GRAVITY,
-    HEIGHT,
-    OBSERVATION,
-    VELOCITY,
-    Go2Walk,
-    Go2WalkConfig,
-    Weights,
-    full_randomisation,
-)
+from dbp_training.tasks.go2_robot import GRAVITY, HEIGHT, VELOCITY, full_randomisation
+from dbp_training.tasks.go2_walk import OBSERVATION, Go2Walk, Go2WalkConfig, Weights
 
 torch.set_num_threads(1)
 

@@ -12,7 +12,8 @@ from dbp_policy.pd import pd_torque
 from dbp_training.env import Env
 from dbp_training.go2_model import PhysicsConfig, training_model
 from dbp_training.sim import MujocoBatch
-from dbp_training.tasks.go2_walk import HEIGHT, Go2Walk, Go2WalkConfig, Randomisation, full_randomisation
+from dbp_training.tasks.go2_robot import HEIGHT, Randomisation, full_randomisation
+from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
 
 torch.set_num_threads(1)
 KP, KD = 25.0, 0.5

@@ -13,7 +13,8 @@ from dbp_policy.errors import DbpError
 from dbp_training.env import Env
 from dbp_training.go2_model import PhysicsConfig, training_model
 from dbp_training.sim import MujocoBatch
-from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig, full_randomisation, no_randomisation
+from dbp_training.tasks.go2_robot import full_randomisation, no_randomisation
+from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
 from dbp_training.train import Train, new_config
 from dbp_training.warp_sim import WarpBatch, find_device
 

@@ -23,7 +23,9 @@ from dbp_policy.files import written_whole
 from dbp_policy.onnx_policy import OnnxNetwork, load_runner
 from dbp_policy.runner import Runner, run_golden
 from dbp_training.run_folder import RunConfig, RunFolder, load_policy
+from dbp_training.tasks.go2_robot import Go2Task
 from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
+from dbp_training.tasks.registry import TASKS
 
 _GOLDEN_STEPS = 16
 
@@ -35,25 +37,26 @@ def load_actor(folder: RunFolder) -> tuple[RunConfig, nn.Module]:
         DbpError: The run or its checkpoint cannot be read.
     """
     config, _, actor = load_policy(folder)
-    if config.task != Go2Walk.name:
-        raise DbpError(f"{folder.path}: expected a run of {Go2Walk.name}, which a robot can walk by, got {config.task}")
+    able = [name for name, entry in TASKS.items() if issubclass(entry.make, Go2Task)]
+    if config.task not in able:
+        raise DbpError(f"{folder.path}: expected a run of {' or '.join(able)}, for a robot, got {config.task}")
     return config, actor
 
 
 def make_contract(config: RunConfig, evaluation: dict[str, Any]) -> Contract:
     """The contract of a run's policy, still without golden vectors."""
-    task = config.task_config
-    top = tuple(float(v) for v in task.command_max)
+    task = TASKS[config.task].make(config.task_config)
+    low, high = task.command_range
     return Contract(
         joint_names=go2.JOINT_NAMES,
-        default_q=tuple(go2.STAND_Q.tolist()),
-        action_scale=(task.action_scale,) * go2.NUM_JOINTS,
-        kp=(task.kp,) * go2.NUM_JOINTS,
-        kd=(task.kd,) * go2.NUM_JOINTS,
-        rate_hz=task.rate_hz,
-        observation=Go2Walk(task).observation_terms,
-        command_min=tuple(-v for v in top),
-        command_max=top,
+        default_q=tuple(task.default_q.tolist()),
+        action_scale=(task.config.action_scale,) * go2.NUM_JOINTS,
+        kp=(task.config.kp,) * go2.NUM_JOINTS,
+        kd=(task.config.kd,) * go2.NUM_JOINTS,
+        rate_hz=task.config.rate_hz,
+        observation=task.observation_terms,
+        command_min=low,
+        command_max=high,
         gait_hz=task.gait_hz,
         provenance={"config": asdict(config), "evaluation": evaluation},
     )
@@ -102,23 +105,22 @@ def export_actor(actor: nn.Module, contract: Contract, path: Path) -> None:
 
 def card(config: RunConfig, evaluation: dict[str, Any], file_name: str) -> str:
     """The Markdown card: what the policy is, how it was made, how to make it again, what it does."""
-    task = config.task_config
+    task = TASKS[config.task].make(config.task_config)
     length = f"--steps {config.steps}" if config.steps else f"--minutes {config.minutes:g}"
-    randomised = "full" if task.randomisation.delay else "none"
+    randomised = "full" if task.randomised else "none"
     options = f"--randomise {randomised}"
-    if task.command_max != Go2WalkConfig.command_max:
-        options += " --command-max " + " ".join(f"{value:g}" for value in task.command_max)
-    options += " --observe-velocity" if task.observe_velocity else ""
-    velocity = ", the estimated velocity of its trunk" if task.observe_velocity else ""
+    if config.task == Go2Walk.name:
+        if task.config.command_max != Go2WalkConfig.command_max:
+            options += " --command-max " + " ".join(f"{value:g}" for value in task.config.command_max)
+        options += " --observe-velocity" if task.config.observe_velocity else ""
+    seen = ", ".join(term.name for term in task.observation_terms)
     rows = [f"| {name} | {value:.4g} |" for name, value in evaluation.items() if isinstance(value, (int, float))]
     return "\n".join(
         [
             f"# {file_name}",
             "",
-            f"Walks a Unitree Go2 at a commanded velocity (|vx|, |vy|, |wz| up to {task.command_max} m/s, m/s, rad/s)"
-            f" in a trot at {task.gait_hz:g} Hz; a new action {task.rate_hz:g} times a second.",
-            "It reads gyroscope, gravity direction, command, joint angles and velocities, its last action and a clock"
-            f"{velocity}.",
+            task.ability,
+            f"It reads {seen}.",
             "",
             f"Made with `{config.algorithm.name}` on task `{config.task}`, randomisation `{randomised}`,"
             f" seed {config.seed}, source {config.git_hash}. To make it again:",
@@ -137,7 +139,7 @@ def card(config: RunConfig, evaluation: dict[str, Any], file_name: str) -> str:
             "The whole configuration is in the file's metadata (`dbp_contract`, provenance).",
             "",
             "```json",
-            json.dumps(asdict(task.randomisation)),
+            json.dumps(asdict(task.config.randomisation)),
             "```",
             "",
         ]

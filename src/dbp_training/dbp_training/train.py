@@ -21,7 +21,7 @@ from dbp_training.env import Env
 from dbp_training.evaluate import evaluate
 from dbp_training.progress import ProgressLine, Stop
 from dbp_training.run_folder import RunConfig, RunFolder, git_hash, wrong_version
-from dbp_training.tasks.go2_walk import Go2Walk
+from dbp_training.tasks.go2_robot import Go2Task
 from dbp_training.tasks.registry import TASKS
 
 _CHECKPOINT_S = 30.0
@@ -308,7 +308,7 @@ def _train(args: Train, leads: bool) -> int:
         folder.write_evaluation(evaluation)
         log_evaluation(log, evaluation, training.env_steps)
     _print_table(evaluation)
-    if config.task == Go2Walk.name:
+    if issubclass(TASKS[config.task].make, Go2Task):
         print(f"export with: ./dbp export {folder.path} models/{config.task}.onnx")
     return 0
 

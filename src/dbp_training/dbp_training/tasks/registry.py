@@ -12,7 +12,9 @@ from dbp_training.env import Task
 from dbp_training.gradient import Differentiable
 from dbp_training.tasks.ant import Ant, AntConfig
 from dbp_training.tasks.arm_reach import ArmReach, ArmReachConfig
-from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig, full_randomisation
+from dbp_training.tasks.go2_handstand import Go2Handstand, Go2HandstandConfig, handstand_randomisation
+from dbp_training.tasks.go2_robot import full_randomisation
+from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
 from dbp_training.tasks.half_cheetah import HalfCheetah, HalfCheetahConfig
 from dbp_training.tasks.hopper import Hopper, HopperConfig
 from dbp_training.tasks.humanoid import Humanoid, HumanoidConfig
@@ -89,6 +91,13 @@ TASKS: dict[str, TaskEntry] = {
         5.0,
         (("planar_velocity_error", "<=", 0.15), ("survival", ">=", 0.9)),
         lambda: Go2WalkConfig(randomisation=full_randomisation()),
+    ),
+    "go2_handstand": TaskEntry(
+        Go2Handstand,
+        Go2HandstandConfig,
+        15.0,
+        (("balanced_8_s", ">=", 0.9),),
+        lambda: Go2HandstandConfig(randomisation=handstand_randomisation()),
     ),
     "point_mass": TaskEntry(PointMass, PointMassConfig, 0.5, _SUCCESS),
     "navigation": TaskEntry(Navigation, NavigationConfig, 2.0, _SUCCESS),

@@ -1,0 +1,241 @@
+"""The Go2 swings up onto its front legs, balances and turns there, and comes down again on request.
+
+The first number of the command says where it is to be: 1 on the front legs, 0 on all four; the third is the rate at
+which it is to turn about the vertical. So a command that falls silent, and with it goes to zero, brings the robot down.
+The measure of posture, a power of (1 + cos) / 2 between the trunk's axis and (0.2, 0, -1) in its own heading, is that
+of stand-up rewards for legged robots (arXiv 2311.05818); it has a slope all the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dbp_policy import go2
+from dbp_policy.kinematics import foot_positions
+from dbp_policy.observation import term
+from dbp_training.env import Episodes, Memory
+from dbp_training.evaluate import episode_means
+from dbp_training.sim import MujocoSim
+from dbp_training.tasks.go2_robot import (
+    DQ,
+    GRAVITY,
+    GYRO,
+    HEIGHT,
+    VELOCITY,
+    Go2Config,
+    Go2Task,
+    Q,
+    Randomisation,
+    feet,
+    full_randomisation,
+    square,
+)
+
+OBSERVATION = (
+    term("gyro_body", 0.25),
+    term("gravity_body"),
+    term("command"),
+    term("joint_position"),
+    term("joint_velocity", 0.05),
+    term("last_action"),
+)
+
+PITCH = 1.374
+"""Of the trunk on the front legs, nose down [rad]: its axis along (0.2, 0, -1)."""
+UP_Q = np.array([0.0, -0.56, -1.3] * 2 + [0.0, 0.8, -1.5] * 2)
+"""Joint angles that put the centre of mass over the front feet at `PITCH` (from go2.xml), the trunk 0.55 m high."""
+DEFAULT_Q = np.array([0.0, 0.1, -1.5] * 2 + [0.0, 0.8, -1.5] * 2)
+"""Joint angles at zero action: from here a radian reaches what standing takes, and what balancing does."""
+
+_GRAVITY_UP = (0.9806, 0.0, -0.1961)
+"""Direction of gravity in body axes at `PITCH`."""
+_GRAVITY_DOWN = (0.0, 0.0, -1.0)
+_NOSE = 0.33
+"""From the trunk's centre forward to the end of its head [m]."""
+
+
+def handstand_randomisation() -> Randomisation:
+    """As for walking, but pushes a quarter as hard: two feet side by side hold little along the trunk."""
+    return replace(full_randomisation(), push=0.125)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Factors of the reward's terms, per step."""
+
+    posture: float = 2.0
+    rear_lift: float = 0.5
+    height: float = 3.0
+    yaw_rate: float = 0.3
+    velocity: float = 0.3
+    feet: float = 20.0
+    pose: float = 0.3
+    hips: float = 0.5
+    rear_pose: float = 0.01
+    roll_pitch_rate: float = 0.005
+    joint_velocity: float = 1e-4
+    torque: float = 1e-4
+    action_rate: float = 0.02
+
+
+@dataclass(frozen=True)
+class Go2HandstandConfig(Go2Config):
+    """The task's numbers."""
+
+    kp: float = 30.0
+    """Stiffness [N·m/rad]."""
+    kd: float = 0.8
+    """Damping [N·m·s/rad]."""
+    action_scale: float = 1.0
+    """Target angle per unit of action [rad]."""
+    yaw_rate_max: float = 0.3
+    """Largest rate of turning to both sides [rad/s]."""
+    down: float = 0.25
+    """Share of commands that ask to stand on all four legs."""
+    start_up: float = 0.6
+    """Share of training episodes that start on the front legs or on the way there, swinging up;
+    where there is no randomised start none do."""
+    height_up: float = 0.53
+    """Of the trunk's centre on the front legs [m]."""
+    height_down: float = 0.30
+    """The same on all four [m]."""
+    tracking_width: float = 0.25
+    """Of the velocity rewards exp(-error² / width) [m²/s², rad²/s²]."""
+    min_height: float = 0.14
+    """Below this height of the trunk's centre the robot has fallen [m]."""
+    min_nose: float = 0.06
+    """Below this height the head has hit the ground [m]."""
+    max_roll: float = 0.7
+    """Sine of the angle to the side beyond which the robot has fallen."""
+    max_over: float = 0.5
+    """Sine of the pitch past the vertical from which it falls onto its back."""
+    balanced: float = 0.9
+    """Cosine of the angle to `PITCH` from which on it counts as balancing."""
+    weights: Weights = Weights()
+
+
+class Go2Handstand(Go2Task):
+    """`dbp_training.env.Task`."""
+
+    name = "go2_handstand"
+    settling_s = 2.0  # it starts on four legs
+    config: Go2HandstandConfig
+
+    def __init__(self, config: Go2HandstandConfig | None = None) -> None:
+        config = config or Go2HandstandConfig()
+        super().__init__(config, OBSERVATION, DEFAULT_Q)
+        self.command_range = (0.0, 0.0, -config.yaw_rate_max), (1.0, 0.0, config.yaw_rate_max)
+        self.ability = (
+            "Swings a Unitree Go2 up onto its front legs when the first number of the command is 1, balances and turns"
+            f" there at up to {config.yaw_rate_max:g} rad/s (the third), and brings it down onto all four when it is 0;"
+            f" a new action {config.rate_hz:g} times a second."
+        )
+        self._stand_q = torch.tensor(go2.STAND_Q, dtype=torch.float32)
+        self._gravity_up, self._gravity_down = torch.tensor(_GRAVITY_UP), torch.tensor(_GRAVITY_DOWN)
+
+    def reset(self, sim: MujocoSim, envs: np.ndarray, rng: np.random.Generator) -> None:
+        super().reset(sim, envs, rng)
+        if not self.config.randomisation.start:
+            return
+        up = envs[rng.random(len(envs)) < self.config.start_up]
+        zero = np.zeros(len(up))
+        q = UP_Q + rng.uniform(-0.1, 0.1, (len(up), 12))
+        pitch = rng.uniform(0.2, PITCH + 0.2, len(up))
+        rate = (PITCH - pitch) * rng.uniform(0.0, 5.0, len(up))
+        foot = foot_positions(q)[:, :2].mean(axis=1)
+        # Where the front feet are from the trunk's centre, in the world's axes; the trunk turns about them.
+        foot_x = np.cos(pitch) * foot[:, 0] + np.sin(pitch) * foot[:, 2]
+        foot_z = np.cos(pitch) * foot[:, 2] - np.sin(pitch) * foot[:, 0]
+        sim.qpos[up, 2] = go2.FOOT_RADIUS - foot_z
+        sim.qpos[up, 3:7] = np.stack([np.cos(0.5 * pitch), zero, np.sin(0.5 * pitch), zero], -1)
+        sim.qpos[up, 7:] = q
+        sim.qvel[up, :3] = np.stack([-rate * foot_z, zero, rate * foot_x], -1)
+        sim.qvel[up, 4] = rate
+
+    def new_commands(self, num: int, rng: np.random.Generator) -> Tensor:
+        up = rng.random(num) >= self.config.down
+        turn = rng.uniform(-1.0, 1.0, num) * up
+        return torch.from_numpy(np.stack([up, 0.0 * turn, self.config.yaw_rate_max * turn], -1).astype(np.float32))
+
+    # The task itself -------------------------------------------------------------------------------------------------
+
+    def reward(self, reached: Tensor, action: Tensor, memory: Memory) -> Tensor:
+        c, w = self.config, self.config.weights
+        velocity, gyro, gravity, q, dq = (reached[..., part] for part in (VELOCITY, GYRO, GRAVITY, Q, DQ))
+        up = memory.command[..., 0]
+        yaw_rate, rolling = _turning(gyro, gravity)
+        _, clearance = feet(reached)
+        grounded = clearance[..., :2].square().sum(-1) + (1.0 - up) * clearance[..., 2:].square().sum(-1)
+        height = c.height_down + up * (c.height_up - c.height_down)
+        # Standing where balancing is asked pays little, so that it is no place to rest; the rest pays in posture only.
+        posture = (0.5 + 0.5 * self.alignment(gravity, up)) ** 4
+        turning = torch.exp(-((yaw_rate - memory.command[..., 2]) ** 2) / c.tracking_width)
+        reward = posture * (
+            w.posture + w.yaw_rate * turning + w.velocity * torch.exp(-square(velocity) / c.tracking_width)
+        )
+        reward = reward + w.rear_lift * up * torch.tanh(clearance[..., 2:] / 0.2).mean(-1)
+        reward = reward - w.height * (reached[..., HEIGHT] - height) ** 2
+        reward = reward - w.feet * grounded
+        reward = reward - w.hips * square(q[..., 0::3])
+        reward = reward - w.pose * (1.0 - up) * square(q - self._stand_q)
+        reward = reward - w.rear_pose * up * square(q[..., 6:] - self._stand_q[6:])
+        reward = reward - w.roll_pitch_rate * rolling - w.joint_velocity * square(dq)
+        reward = reward - w.torque * square(self.torque(reached, action))
+        return reward - w.action_rate * square(action - memory.last_action)
+
+    def alignment(self, gravity: Tensor, up: Tensor) -> Tensor:
+        """Cosine of the angle between gravity in body axes and where the command wants it, (...)."""
+        wanted = up[..., None] * self._gravity_up + (1.0 - up[..., None]) * self._gravity_down
+        return (gravity * wanted).sum(-1)
+
+    def terminated(self, reached: Tensor) -> Tensor:
+        c = self.config
+        gravity, height = reached[..., GRAVITY], reached[..., HEIGHT]
+        safe = (height > c.min_height) & (height - _NOSE * gravity[..., 0] > c.min_nose)
+        return ~(safe & (gravity[..., 1].abs() < c.max_roll) & (gravity[..., 2] < c.max_over))
+
+    def metrics(self, reached: Tensor, memory: Memory) -> dict[str, Tensor]:
+        gravity, up = reached[..., GRAVITY], memory.command[..., 0]
+        yaw_rate, _ = _turning(reached[..., GYRO], gravity)
+        return {
+            "as_asked": self._as_asked(reached, up).float(),
+            "yaw_rate_error": (yaw_rate - memory.command[..., 2]).abs(),
+        }
+
+    def _as_asked(self, reached: Tensor, up: Tensor) -> Tensor:
+        """On the front legs with the rear feet in the air, or on all four: where the command wants it, (...) bool."""
+        _, clearance = feet(reached)
+        in_air = (clearance[..., 2:] > 0.05).all(-1)
+        aligned = self.alignment(reached[..., GRAVITY], up) > self.config.balanced
+        return aligned & torch.where(up > 0.5, in_air, torch.ones_like(in_air))
+
+    def summary(self, figures: dict[str, float]) -> str:
+        return f"as asked {100.0 * figures['as_asked']:.0f} % | turning error {figures['yaw_rate_error']:.3f} rad/s"
+
+    def evaluation_commands(self, num: int = 64) -> Tensor:
+        turn = self.config.yaw_rate_max * np.linspace(-1.0, 1.0, num)
+        return torch.tensor(np.stack([np.ones(num), np.zeros(num), turn], -1), dtype=torch.float32)
+
+    def judge(self, episodes: Episodes) -> dict[str, float]:
+        """`balanced_s`: seconds of an episode on the front legs, median; `balanced_8_s`: share of episodes with 8 and
+        more; `peak_torque`: 99.9 % quantile of the joint torques asked for [N·m]."""
+        balanced = self._as_asked(episodes.reached, episodes.memory.command[..., 0]) & episodes.alive
+        seconds = self.dt * balanced.sum(0)
+        standing = torch.cat([torch.ones_like(episodes.alive[:1]), episodes.alive[:-1]])
+        torque = self.torque(episodes.state, episodes.action).abs()[standing]
+        return {
+            "balanced_s": seconds.median().item(),
+            "balanced_8_s": (seconds >= 8.0).float().mean().item(),
+            "worst_as_asked": episode_means(self, episodes)["as_asked"].min().item(),
+            "peak_torque": torch.quantile(torque.flatten(), 0.999).item(),
+        }
+
+
+def _turning(gyro: Tensor, gravity: Tensor) -> tuple[Tensor, Tensor]:
+    """Rate about the vertical [rad/s], and the square of what is left of the angular velocity [rad²/s²]."""
+    yaw_rate = -(gyro * gravity).sum(-1)
+    return yaw_rate, square(gyro) - yaw_rate**2

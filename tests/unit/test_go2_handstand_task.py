@@ -1,0 +1,137 @@
+"""The handstand task: where it balances, one reward in environment and gradient, falls, starts, what counts as done."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+
+from dbp_policy import go2
+from dbp_policy.kinematics import foot_positions
+from dbp_training.env import Env, Episodes, Memory
+from dbp_training.go2_model import picture_model
+from dbp_training.tasks.go2_handstand import PITCH, UP_Q, Go2Handstand, Go2HandstandConfig, handstand_randomisation
+from dbp_training.tasks.go2_robot import GRAVITY, HEIGHT, Q, Randomisation
+
+torch.set_num_threads(1)
+
+UP, DOWN = (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+
+
+def _state(pitch: float, q: np.ndarray, height: float, num: int = 1) -> torch.Tensor:
+    """At rest, nose down by `pitch`."""
+    state = torch.zeros(num, Go2Handstand.state_size)
+    state[:, GRAVITY] = torch.tensor([math.sin(pitch), 0.0, -math.cos(pitch)])
+    state[:, Q] = torch.tensor(q, dtype=torch.float32)
+    state[:, HEIGHT] = height
+    return state
+
+
+def _memory(command=UP, num: int = 1) -> Memory:
+    zero = torch.zeros(num, 12)
+    return Memory(zero, zero, torch.tensor([command] * num), torch.zeros(num, 1))
+
+
+def _balancing(num: int = 1) -> torch.Tensor:
+    return _state(PITCH, UP_Q, 0.547, num)
+
+
+def _standing(num: int = 1) -> torch.Tensor:
+    return _state(0.0, go2.STAND_Q, 0.3, num)
+
+
+def test_the_pose_on_the_front_legs_has_its_centre_of_mass_over_the_feet_and_the_rear_feet_high():
+    model = picture_model()
+    data = mujoco.MjData(model)
+    data.qpos[3:7] = math.cos(PITCH / 2), 0.0, math.sin(PITCH / 2), 0.0
+    data.qpos[7:] = UP_Q
+    mujoco.mj_forward(model, data)
+    feet = foot_positions(UP_Q) @ data.xmat[model.body("base").id].reshape(3, 3).T
+    assert data.subtree_com[model.body("base").id][0] == pytest.approx(feet[0, 0], abs=2e-3)
+    assert go2.FOOT_RADIUS - feet[0, 2] == pytest.approx(0.547, abs=0.005)
+    assert (feet[2:, 2] - feet[0, 2] > 0.6).all()
+
+
+def test_the_reward_recomputed_from_states_is_the_environments():
+    task = Go2Handstand(Go2HandstandConfig(randomisation=handstand_randomisation()))
+    env = Env(task, 16, seed=0)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        memory, action = env.memory, torch.tanh(torch.randn(16, 12, generator=generator))
+        t = env.step(action)
+        assert torch.equal(task.reward(t.reached, action, memory), t.reward)
+
+
+def test_the_rewards_gradient_is_its_finite_difference():
+    task = Go2Handstand()
+    for name in ("_default_q", "_stand_q", "_gravity_up", "_gravity_down"):
+        setattr(task, name, getattr(task, name).double())
+    generator = torch.Generator().manual_seed(0)
+    state = (_balancing(3) + 0.1 * torch.randn(3, 34, generator=generator)).double().requires_grad_()
+    action = torch.rand(3, 12, generator=generator).double().requires_grad_()
+    memory = Memory(*(torch.rand(3, n, generator=generator).double() for n in (12, 12, 3, 1)))
+    assert torch.autograd.gradcheck(lambda s, a: task.reward(s, a, memory), (state, action), eps=1e-6, atol=1e-5)
+
+
+def test_the_command_decides_whether_balancing_or_standing_pays():
+    task, action = Go2Handstand(), torch.zeros(1, 12)
+    for command, asked, other in ((UP, _balancing(), _standing()), (DOWN, _standing(), _balancing())):
+        assert task.reward(asked, action, _memory(command)) > task.reward(other, action, _memory(command)) + 0.5
+        assert task.metrics(asked, _memory(command))["as_asked"].item() == 1.0
+        assert task.metrics(other, _memory(command))["as_asked"].item() == 0.0
+
+
+def test_turning_is_about_the_vertical_however_the_trunk_is_held():
+    task = Go2Handstand()
+    for state in (_standing(), _balancing()):
+        state[:, 3:6] = -0.3 * state[:, GRAVITY]
+        assert task.metrics(state, _memory((1.0, 0.0, 0.3)))["yaw_rate_error"].item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_fall_is_onto_the_nose_a_side_or_the_back_and_nan_is_one_too():
+    task, state = Go2Handstand(), torch.cat([_standing(), _balancing(6)])
+    state[2, HEIGHT] = 0.35
+    state[3, GRAVITY] = torch.tensor([0.6, 0.8, 0.0])
+    state[4, GRAVITY] = torch.tensor([0.8, 0.0, 0.6])
+    state[5, HEIGHT] = math.nan
+    state[6] = _state(0.0, go2.STAND_Q, 0.1)
+    assert task.terminated(state).tolist() == [False, False, True, True, True, True, True]
+
+
+def test_training_episodes_start_all_along_the_way_up_and_those_of_an_evaluation_on_all_four():
+    config = Go2HandstandConfig(randomisation=Randomisation(start=1.0))
+    task = Go2Handstand(config)
+    started = Env(task, 400, seed=0).state
+    way = started[:, GRAVITY][:, 0]
+    assert 0.52 < (way > 0.15).float().mean().item() < 0.68
+    assert all(((way > low) & (way < low + 0.2)).float().mean() > 0.03 for low in (0.2, 0.4, 0.6, 0.8))
+    assert not task.terminated(started).any()
+    assert not (Env(task.nominal(), 8, seed=0).state[:, GRAVITY][:, 0] > 0.1).any()
+
+
+def test_a_quarter_of_the_commands_asks_to_stand_and_only_who_is_up_turns():
+    command = Go2Handstand().new_commands(2000, np.random.default_rng(0))
+    up, turn = command[:, 0], command[:, 2]
+    assert set(up.tolist()) == {0.0, 1.0} and 0.7 < up.mean().item() < 0.8
+    assert not turn[up == 0.0].any() and 0.29 < turn.abs().max().item() <= 0.3 and not command[:, 1].any()
+    evaluated = Go2Handstand().evaluation_commands()
+    assert evaluated.shape == (64, 3) and (evaluated[:, 0] == 1.0).all()
+    assert evaluated[[0, -1], 2].tolist() == pytest.approx([-0.3, 0.3])
+
+
+def test_seconds_of_balance_are_counted_up_to_a_fall():
+    task = Go2Handstand(replace(Go2HandstandConfig(), randomisation=Randomisation()))
+    steps, late = task.episode_steps, 450
+    reached = _balancing(2).repeat(steps, 1, 1)
+    reached[:40] = _standing(2)  # on the way up
+    alive = torch.ones(steps, 2, dtype=torch.bool)
+    alive[late - 100 :, 1] = False
+    zero = torch.zeros(steps, 2, 12)
+    memory = Memory(zero, zero, torch.tensor([UP, UP]).repeat(steps, 1, 1), torch.zeros(steps, 2, 1))
+    figures = task.judge(Episodes(reached, memory, zero, reached, alive))
+    assert figures["balanced_8_s"] == 0.5
+    assert figures["balanced_s"] == pytest.approx(min((steps - 40) / 50, (late - 140) / 50))
