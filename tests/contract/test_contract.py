@@ -49,6 +49,24 @@ def test_at_full_precision(offsets):
     assert Contract.from_json(contract.to_json()).default_q == default_q
 
 
+def test_a_file_from_before_postures_keeps_to_four_legs():
+    assert Contract.from_json(changed(posture=None)) == CONTRACT and CONTRACT.posture == "four_legs"
+    upended = replace(CONTRACT, posture="front_legs")
+    assert Contract.from_json(upended.to_json()) == upended
+
+
+def test_a_posture_has_to_be_allowed():
+    upended = replace(CONTRACT, posture="front_legs")
+    for contract, allowed in ((CONTRACT, "four_legs"), (CONTRACT, "front_legs"), (upended, "front_legs")):
+        contract.check_posture(allowed)
+    with pytest.raises(DbpError, match="expected a policy of posture four_legs, got one of front_legs"):
+        upended.check_posture("four_legs")
+    with pytest.raises(DbpError, match="expected a posture of four_legs, front_legs, got 'hands'"):
+        CONTRACT.check_posture("hands")
+    with pytest.raises(DbpError, match="expected a posture of four_legs, front_legs, got 'hands'"):
+        replace(CONTRACT, posture="hands")
+
+
 def test_a_number_that_is_not_finite_is_not_written():
     with pytest.raises(ValueError):
         replace(CONTRACT, provenance={"loss": float("nan")}).to_json()

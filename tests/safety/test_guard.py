@@ -11,7 +11,7 @@ from guard_rig import L2_B, MOVING, ON_LEGS, PERIOD, TIPPED, Rig, is_damping
 from dbp_policy import go2
 from dbp_policy.guard import motions
 from dbp_policy.guard.checks.endpoints import EndpointReport
-from dbp_policy.guard.guard import GuardInput, GuardOutput
+from dbp_policy.guard.guard import Guard, GuardInput, GuardOutput
 from dbp_policy.guard.limits import command_allowed
 from dbp_policy.types import JointTarget, Mode, Request
 
@@ -254,6 +254,36 @@ def test_what_a_lowstate_shows_damps_in_the_same_step(rig, mode, sensed, fault):
     output = rig.step(**sensed)
     assert is_damping(output) and output.status.latched and fault in output.status.faults
     assert is_damping(rig.run(0.5)) and fault in rig.outputs[-1].status.faults, "the cause stays readable"
+
+
+UPENDED = np.array([np.cos(0.687), 0.0, np.sin(0.687), 0.0])
+"""On the front legs, nose down by 1.374 rad."""
+
+
+def test_only_a_guard_that_was_told_so_lets_a_policy_stand_on_the_front_legs(rig):
+    rig.to(Mode.POLICY)
+    assert is_damping(rig.step(quat_wxyz=UPENDED)) and "tilt" in rig.outputs[-1].status.faults
+
+    told = Rig()
+    told.guard = Guard(nose_down=go2.POSTURES["front_legs"])
+    told._lead(Mode.POLICY)
+    for k in range(500):
+        half = 0.687 * (k + 1) / 500
+        told.state = replace(told.state, quat_wxyz=np.array([np.cos(half), 0.0, np.sin(half), 0.0]))
+        told.step(gyro_body=np.array([0.0, 1.374, 1e-4 * (k % 2)]))
+        assert not is_damping(told.outputs[-1]) and told.outputs[-1].status.faults == ()
+    np.testing.assert_allclose(told.state.quat_wxyz, UPENDED)
+    refusal = "sit_down refused: the robot is not on four legs, let the policy bring it down first"
+    assert told.step(Request.SIT_DOWN).status.refusal == refusal and told.guard.mode == Mode.POLICY
+    assert is_damping(told.step(temperature_sdk=np.full(12, 90.0))), "no way down of the guard's own begins there"
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MOVING if mode != Mode.POLICY])
+def test_the_guards_own_motions_are_for_four_legs(mode):
+    told = Rig()
+    told.guard = Guard(nose_down=go2.POSTURES["front_legs"])
+    told._lead(mode)
+    assert is_damping(told.step(quat_wxyz=UPENDED)) and "tilt" in told.outputs[-1].status.faults
 
 
 @pytest.mark.parametrize("mode", MOVING)

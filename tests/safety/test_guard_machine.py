@@ -236,7 +236,7 @@ def hears_no_silence(monkeypatch):
 
 
 def sees_no_tilt(monkeypatch):
-    monkeypatch.setattr(lowstate, "tilt", lambda quat: 0.0)
+    monkeypatch.setattr(lowstate, "tilt", lambda quat, nose_down=0.0: 0.0)
 
 
 def hears_only_the_robot(monkeypatch):

@@ -12,6 +12,7 @@ from dbp_policy.guard import thresholds
 from dbp_policy.guard.checks.lowstate import (
     FrozenWatch,
     LowstateWatch,
+    is_level,
     is_lying,
     is_on_legs,
     is_valid,
@@ -75,6 +76,25 @@ def test_tilt_in_any_direction_and_with_either_sign_of_the_quaternion(axis):
         for signed in (quat, -quat):
             assert faults(quat_wxyz=signed) == (set() if step < 0.0 else {"tilt"})
     assert faults(quat_wxyz=np.array([0.0, 1.0, 0.0, 0.0])) == {"tilt"}, "on its back"
+
+
+def test_a_policy_for_the_front_legs_may_pitch_down_to_them_and_no_further_nor_to_a_side():
+    for pitch, tipped in ((-1.001, True), (-0.999, False), (0.7, False), (1.374, False), (2.373, False), (2.375, True),
+                          (3.1, True)):  # fmt: skip
+        for roll, rolled in ((0.0, False), (0.99, False), (1.01, True)):
+            if roll and not 0.0 <= pitch <= 1.374:
+                continue  # both together
+            state = replace(STATE, quat_wxyz=pitched_and_rolled(pitch, roll))
+            wanted = {"tilt"} if tipped or rolled else set()
+            assert set(posture_faults(state, go2.POSTURES["front_legs"])) == wanted, (pitch, roll)
+            assert is_level(state) == is_on_legs(state) == (set(posture_faults(state)) == set())
+
+
+def pitched_and_rolled(pitch: float, roll: float) -> np.ndarray:
+    """First nose down, then over to a side about the heading, shape (4,)."""
+    a, b = np.cos(0.5 * pitch), np.sin(0.5 * pitch)
+    c, d = np.cos(0.5 * roll), np.sin(0.5 * roll)
+    return np.array([a * c, a * d, b * c, b * d])
 
 
 def test_yaw_is_no_tilt():

@@ -34,12 +34,14 @@ def conditions(
     motion_done=False,
     at_rest=True,
     on_legs=True,
+    level=True,
     further=None,
     no_start=(),
 ) -> Conditions:
     further = severity if further is None else further
     faults = ("some_fault",)
-    return Conditions(severity, further, faults, no_start, target_fresh, motion_done, lambda: at_rest, lambda: on_legs)
+    asked_for = (lambda: at_rest, lambda: on_legs, lambda: level)
+    return Conditions(severity, further, faults, no_start, target_fresh, motion_done, *asked_for)
 
 
 def test_it_starts_damped_unlatched_and_without_control():
@@ -76,6 +78,19 @@ def test_estop_settles_from_the_legs_and_damps_from_everywhere_else_and_latches(
         assert (m.mode, m.latched, m.in_control) == (Mode.SETTLING if gently else Mode.DAMPING, True, True)
         m.request(Request.ESTOP, conditions(severity, on_legs=on_legs))
         assert (m.mode, m.latched) == (Mode.DAMPING, True), "pressed again"
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("request_", Request)
+def test_from_the_front_legs_only_the_policy_leads_down_and_a_stop(mode, request_):
+    level, upended = machine(mode), machine(mode)
+    answer = level.request(request_, conditions())
+    if mode == Mode.POLICY and request_ in (Request.STAND_UP, Request.SIT_DOWN):
+        reason = "refused: the robot is not on four legs, let the policy bring it down first"
+        assert upended.request(request_, conditions(level=False)) == f"{request_.name.lower()} {reason}"
+        assert upended.mode == Mode.POLICY
+    else:
+        assert upended.request(request_, conditions(level=False)) == answer and upended.mode == level.mode
 
 
 @pytest.mark.parametrize("severity", Severity)

@@ -15,6 +15,7 @@ from dbp_policy.kinematics import foot_positions
 from dbp_training.env import Env, Episodes, Memory
 from dbp_training.go2_model import picture_model
 from dbp_training.tasks.go2_handstand import PITCH, UP_Q, Go2Handstand, Go2HandstandConfig, handstand_randomisation
+from dbp_training.tasks.go2_handstand import UP as UP_FROM
 from dbp_training.tasks.go2_robot import GRAVITY, HEIGHT, Q, Randomisation
 
 torch.set_num_threads(1)
@@ -115,8 +116,10 @@ def test_training_episodes_start_all_along_the_way_up_and_those_of_an_evaluation
 
 def test_a_quarter_of_the_commands_asks_to_stand_and_only_who_is_up_turns():
     command = Go2Handstand().new_commands(2000, np.random.default_rng(0))
-    up, turn = command[:, 0], command[:, 2]
-    assert set(up.tolist()) == {0.0, 1.0} and 0.7 < up.mean().item() < 0.8
+    stick, turn = command[:, 0], command[:, 2]
+    up = (stick >= UP_FROM).float()
+    assert 0.0 <= stick.min() and stick.max() <= 1.0 and ((stick - UP_FROM).abs() > 0.04).all()
+    assert 0.7 < up.mean().item() < 0.8
     assert not turn[up == 0.0].any() and 0.29 < turn.abs().max().item() <= 0.3 and not command[:, 1].any()
     evaluated = Go2Handstand().evaluation_commands()
     assert evaluated.shape == (64, 3) and (evaluated[:, 0] == 1.0).all()

@@ -44,6 +44,7 @@ def test_by_hand():
     half = np.sqrt(0.5)
     left_side_down = np.array([half, -half, 0.0, 0.0])  # rolled by -90 degrees: the left of the body points down
     assert rotations.gravity_body(left_side_down) == pytest.approx([0.0, 1.0, 0.0])
+    assert rotations.tilt(left_side_down, 1.374) == pytest.approx(np.pi / 2)
     assert rotations.tilt(left_side_down) == pytest.approx(np.pi / 2)
     assert rotations.tilt(np.array([0.0, 1.0, 0.0, 0.0])) == pytest.approx(np.pi)
 

@@ -48,5 +48,18 @@ def test_a_tests_domain_replaces_the_robots():
     assert stack.real_domain({"test_domain": ""}) == "0"
 
 
+def test_guard_and_policy_node_are_told_the_same_posture():
+    for make, given in (
+        (stack.simulated_stack, {}),
+        (stack.real_stack, ETH0),
+        (stack.real_stack, ETH0 | {"arm": "true"}),
+    ):
+        for posture in ("four_legs", "front_legs"):
+            found = {p.name: p for p in make({**given, **({} if posture == "four_legs" else {"posture": posture})})}
+            arguments = found["guard"].arguments
+            assert arguments[arguments.index("--posture") + 1] == posture
+            assert dict(found["policy_node"].parameters)["posture"] == posture
+
+
 def test_the_simulation_is_never_a_dry_run():
     assert not any("--dry-run" in p.arguments for p in stack.simulated_stack({}))

@@ -13,6 +13,7 @@ import numpy as np
 
 from dbp_bringup.robot.physics import PhysicsOptions, PhysicsState, Truth
 from dbp_bringup.robot.simulated_go2 import LOWSTATE_PERIOD_MS, SimulatedGo2
+from dbp_policy import go2
 from dbp_policy.guard.guard import Guard, GuardInput, GuardOutput
 from dbp_policy.policy_loop import PolicyLoop
 from dbp_policy.runner import Runner
@@ -52,7 +53,7 @@ class Lockstep:
 
     def __init__(self, runner: Runner, options: PhysicsOptions | None = None, estimate: bool = True) -> None:
         self.robot = SimulatedGo2(options, sport_mode="")
-        self.guard = Guard()
+        self.guard = Guard(nose_down=go2.POSTURES[runner.contract.posture])
         self.command = np.zeros(3)
         self.policy_alive = True
         runner.reset()

@@ -6,6 +6,7 @@ import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from dbp_bringup import stack, teleop
 from dbp_bringup.preflight import checked_real_stack
@@ -35,6 +36,8 @@ class Args:
     """Take the motors: have the sport mode lie down, release it, and send commands once you ask the robot to stand."""
     policy: Path | None = None
     """ONNX policy to run; the walking policy that ships by default."""
+    posture: Literal["four_legs", "front_legs"] = "four_legs"
+    """How a policy may hold the trunk: level, or also pitched nose down as on the front legs."""
     estop_endpoints: str = ""
     """Names of remote e-stop endpoints that have to answer, separated by commas."""
     estop_key: Path | None = None
@@ -55,11 +58,12 @@ def main() -> int:
     def body() -> int:
         args = parse(Args, "dbp real")
         if args.policy is not None:
-            load_runner(args.policy)  # a file that does not fit is refused before anything starts
+            load_runner(args.policy).contract.check_posture(args.posture)  # refused before anything starts
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         values = {"network_interface": args.network_interface, "test_domain": args.test_domain}
         values["arm"] = str(args.arm).lower()
         values["policy"] = str(args.policy.absolute()) if args.policy else ""
+        values["posture"] = args.posture
         values["record"] = str(args.record)
         values |= {"namespace": args.namespace, "runtime_dir": str(args.runtime_dir)}
         values |= stack.remote_stop_values(args.estop_endpoints, args.estop_key)

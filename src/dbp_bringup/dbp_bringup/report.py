@@ -9,8 +9,9 @@ import numpy as np
 
 from dbp_policy.errors import DbpError
 
+FALLEN_TILT = np.radians(60.0)
 FALLEN_UP_Z = 0.5
-"""A trunk tilted by more than 60 degrees has fallen."""
+"""A trunk tilted by more than 60 degrees [rad], and the cosine of that, has fallen."""
 
 KP = 2
 """Row of the stiffness in a recorded command (q, dq, kp, kd, tau)."""
@@ -55,7 +56,13 @@ def target_rate(recorded: Recorded, begin: float, end: float) -> float:
     return float(np.count_nonzero((np.diff(q, axis=0) != 0.0).any(axis=1)) / (end - begin))
 
 
-def walk_report(recorded: Recorded, command: np.ndarray, up: tuple[float, float], walk: tuple[float, float]) -> dict:
+def walk_report(
+    recorded: Recorded,
+    command: np.ndarray,
+    up: tuple[float, float],
+    walk: tuple[float, float],
+    nose_down: float = 0.0,
+) -> dict:
     """Figures of a walk.
 
     Args:
@@ -63,6 +70,7 @@ def walk_report(recorded: Recorded, command: np.ndarray, up: tuple[float, float]
         command: vx, vy, wz that was walked, shape (3,).
         up: When the robot was on its legs, from the end of standing up to the start of sitting down [s].
         walk: The steady part of the walk, over which means are taken [s].
+        nose_down: How far nose down the trunk was to be held, `go2.POSTURES` [rad].
 
     Raises:
         DbpError: Nothing was recorded in a window.
@@ -73,8 +81,10 @@ def walk_report(recorded: Recorded, command: np.ndarray, up: tuple[float, float]
     if not len(on_legs) or not len(steady):
         raise DbpError("expected ground truth of the walk, got none: did the recorder run?")
     velocity = steady[:, (4, 5, 7)]
+    fallen = on_legs[:, 8] < np.cos(FALLEN_TILT + nose_down)
     return {
-        "fell": bool((on_legs[:, 8] < FALLEN_UP_Z).any() or (on_legs[:, 9] > 0.5).any()),
+        "fell": bool(fallen.any() or (on_legs[:, 9] > 0.5).any()),
+        "tilt_degrees": round(float(np.degrees(np.arccos(np.clip(steady[:, 8], -1.0, 1.0))).mean()), 2),
         "walking_seconds": round(walk[1] - walk[0], 3),
         "velocity_mean": velocity.mean(axis=0).round(4).tolist(),
         "velocity_rmse": np.sqrt(((velocity - command) ** 2).mean(axis=0)).round(4).tolist(),

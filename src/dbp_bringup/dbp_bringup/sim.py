@@ -17,7 +17,7 @@ from dbp_bringup.report import Recorded, walk_report
 from dbp_bringup.session import Session
 from dbp_bringup.stall_watch import StallWatch
 from dbp_bringup.supervisor import Supervisor
-from dbp_policy import paths
+from dbp_policy import go2, paths
 from dbp_policy.cli import parse
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
@@ -30,6 +30,9 @@ SETTLE = 2.0
 """The first part of a walk, left out of its means [s]."""
 LONGEST = 3600.0
 """The recorder keeps a scripted walk in memory [s]."""
+
+_COMING_DOWN = 3.0
+"""From the front legs onto all four, before sitting down [s]."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +89,18 @@ def run(args: Args) -> int:
     for path, option in ((args.json, "--json"), (args.video, "--video")):
         if path is not None:
             check_folder_of(path, option)
+    posture = "four_legs"
     if args.policy is not None:
-        load_runner(args.policy)  # a file that does not fit is refused before anything starts
+        # A file that does not fit is refused before anything starts; in a simulation what it asks for is allowed.
+        posture = load_runner(args.policy).contract.posture
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     environment = {} if args.network else stack.local_discovery(os.environ.get("ROS_DISTRO"))
     os.environ.update(environment)
     with tempfile.TemporaryDirectory(prefix="dbp-") as folder:
-        return _run(args, Path(folder))
+        return _run(args, posture, Path(folder))
 
 
-def _run(args: Args, folder: Path) -> int:
+def _run(args: Args, posture: str, folder: Path) -> int:
     scripted = args.seconds is not None
     recorder = stack.Process(
         "recorder",
@@ -103,7 +108,7 @@ def _run(args: Args, folder: Path) -> int:
         "recorder",
         ("--out", str(folder / "run.npz"), "--domain", str(args.domain), "--runtime-dir", str(args.runtime_dir)),
     )
-    processes = stack.simulated_stack(_values(args)) + ((recorder,) if scripted else ())
+    processes = stack.simulated_stack(_values(args, posture)) + ((recorder,) if scripted else ())
     with StallWatch() as stalls, Supervisor(processes) as supervisor:
         topic = "cmd_vel" if scripted else "cmd_vel_teleop"
         with Session(topic, supervisor.check, args.namespace or None) as session:
@@ -111,16 +116,18 @@ def _run(args: Args, folder: Path) -> int:
             if not scripted:
                 return _interactive(session, supervisor, args.runtime_dir)
             try:
-                marks = _script(session, args)
+                marks = _script(session, args, posture)
             except DbpError as error:  # where the machine itself stood still, that may be why
                 raise DbpError(f"{error} (this machine stalled for up to {1e3 * stalls.worst:.0f} ms)") from None
-    report = walk_report(Recorded.load(folder / "run.npz"), np.array(args.cmd), **marks["windows"])
+    recorded, nose_down = Recorded.load(folder / "run.npz"), go2.POSTURES[posture]
+    report = walk_report(recorded, np.array(args.cmd), **marks["windows"], nose_down=nose_down)
     report = {"command": list(args.cmd), **report, **marks["notes"], "machine_stall_ms": round(1e3 * stalls.worst, 1)}
     return _conclude(report, args.json)
 
 
-def _values(args: Args) -> dict[str, str]:
+def _values(args: Args, posture: str) -> dict[str, str]:
     return {
+        "posture": posture,
         "policy": str(args.policy.absolute()) if args.policy else "",
         "runtime_dir": str(args.runtime_dir),
         "namespace": args.namespace,
@@ -134,7 +141,7 @@ def _values(args: Args) -> dict[str, str]:
     }
 
 
-def _script(session: Session, args: Args) -> dict:
+def _script(session: Session, args: Args, posture: str) -> dict:
     """Stands up, walks, sits down; the time windows for the report, and what the stack said of itself."""
     session.forget_faults()
     print("sim: standing up", flush=True)
@@ -149,6 +156,9 @@ def _script(session: Session, args: Args) -> dict:
     try:
         session.walk(np.array(args.cmd), args.seconds)
         end = now()
+        if posture != "four_legs":
+            print("sim: coming down", flush=True)
+            session.walk(np.zeros(3), _COMING_DOWN)
         print("sim: sitting down", flush=True)
         session.demand("sit_down", "damping")
     except DbpError as error:  # a walk that went wrong is reported, not hidden behind the error

@@ -41,6 +41,7 @@ class Process:
 
 POLICY = Argument("policy", "ONNX policy to run; empty for the walking policy that ships with dbp_policy", "")
 NAMESPACE = Argument("namespace", "ROS namespace of this robot's topics, such as robot1; empty for none", "")
+POSTURE = Argument("posture", "how a policy may hold the trunk: four_legs, or front_legs for a handstand", "four_legs")
 STAMPED = Argument("stamped_cmd_vel", "true if cmd_vel carries TwistStamped, as Nav2 sends by its parameter", "false")
 RUNTIME_DIR = Argument("runtime_dir", "folder of the stack's local sockets; empty for one per user", "")
 ESTOP_ARGUMENTS = (
@@ -51,6 +52,7 @@ ESTOP_ARGUMENTS = (
 RECORD = Argument("record", "true to record the run into bags, in a new folder below ./recordings", "false")
 SIM_ARGUMENTS = (
     POLICY,
+    POSTURE,
     NAMESPACE,
     STAMPED,
     RUNTIME_DIR,
@@ -67,6 +69,7 @@ REAL_ARGUMENTS = (
     Argument("arm", "true: the guard takes the motors once the operator asks to stand; false: dry run", "false"),
     Argument("test_domain", "for tests: DDS domain of a simulated robot on a private interface; empty for 0", ""),
     POLICY,
+    POSTURE,
     NAMESPACE,
     STAMPED,
     RUNTIME_DIR,
@@ -111,19 +114,20 @@ def real_domain(values: Mapping[str, str]) -> str:
 
 def _controllers(v: Mapping[str, str], interface: str, domain: str, dry_run: bool = False) -> tuple[Process, ...]:
     wire = ("--network-interface", interface, "--domain", domain, *_folder(v))
-    named = (("policy", v["policy"]), ("runtime_dir", v["runtime_dir"]))
+    named = (("policy", v["policy"]), ("posture", v["posture"]), ("runtime_dir", v["runtime_dir"]))
     parameters = tuple((name, value) for name, value in named if value)
     stamped = _truth(v["stamped_cmd_vel"])
     recording = recorders(new_recording(), wire, v["namespace"], stamped) if _truth(v["record"]) else ()
     parameters += (("stamped_cmd_vel", True),) if stamped else ()
     node = Process("policy_node", "dbp_policy", "policy_node", (), parameters, is_node=True, namespace=v["namespace"])
+    guard = (*wire, "--posture", v["posture"], *_remote_stops(v))
     if dry_run:  # a standby has a writer of rt/lowcmd, ready to damp
-        return *recording, node, Process("guard", "dbp_policy", "guard", (*wire, "--dry-run", *_remote_stops(v)))
+        return *recording, node, Process("guard", "dbp_policy", "guard", (*guard, "--dry-run"))
     return (
         *recording,
         node,
         Process("standby", "dbp_policy", "standby", wire),
-        Process("guard", "dbp_policy", "guard", (*wire, *_remote_stops(v))),
+        Process("guard", "dbp_policy", "guard", guard),
     )
 
 

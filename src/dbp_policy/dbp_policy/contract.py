@@ -43,6 +43,8 @@ class Contract:
     """Frequency of the gait clock; 0 for a policy without one."""
     hidden_size: int = 0
     """Length of the recurrent state; 0 for a policy without one."""
+    posture: str = "four_legs"
+    """How it holds the trunk, of `go2.POSTURES`; any but the first the operator has to allow."""
     golden: dict[str, Any] = field(default_factory=dict)
     """A sequence from reset, arrays (T, n): `GOLDEN_INPUTS` and the resulting `GOLDEN_OUTPUT`."""
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -51,6 +53,13 @@ class Contract:
 
     def __post_init__(self) -> None:
         _check(self)
+
+    def check_posture(self, allowed: str) -> None:
+        """Raises `DbpError` if the policy would hold the robot in a way that was not allowed, or nobody knows."""
+        if allowed not in go2.POSTURES:
+            raise DbpError(f"expected a posture of {', '.join(go2.POSTURES)}, got {allowed!r}")
+        if go2.POSTURES[self.posture] > go2.POSTURES[allowed]:
+            raise DbpError(f"expected a policy of posture {allowed}, got one of {self.posture}: that has to be allowed")
 
     @property
     def observation_size(self) -> int:
@@ -78,6 +87,7 @@ class Contract:
             raise DbpError(f"contract: expected JSON, got {text[:40]!r} ({error})") from None
         if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
             raise DbpError(f"contract: expected an object with schema {SCHEMA}, got {text[:40]!r}")
+        data.setdefault("posture", "four_legs")  # files made before there was a choice
         names = set(cls.__dataclass_fields__)
         if set(data) != names:
             raise DbpError(f"contract: expected the fields {sorted(names)}, got {sorted(data)}")
@@ -93,6 +103,8 @@ def _check(c: Contract) -> None:
         raise DbpError(f"contract: expected golden vectors by name, got {type(c.golden).__name__}")
     if c.robot != "go2":
         raise DbpError(f"contract: expected robot 'go2', got {c.robot!r}")
+    if c.posture not in go2.POSTURES:
+        raise DbpError(f"contract: expected a posture of {', '.join(go2.POSTURES)}, got {c.posture!r}")
     to_policy = go2.permutation(go2.JOINT_NAMES, c.joint_names)
     for name, low, high in (("action_scale", 0.0, 3.0), ("kp", 0.0, go2.KP_MAX), ("kd", 0.0, go2.KD_MAX)):
         _check_joints(c, name, np.full(12, low), np.full(12, high))

@@ -91,6 +91,10 @@ CROUCH_Q = _constant([0.0, 1.36, -2.65, 0.0, 1.36, -2.65, -0.2, 1.36, -2.65, 0.2
 STAND_KP, STAND_KD = 60.0, 5.0
 """Gains of standing up, standing and sitting down [N·m/rad], [N·m·s/rad] [SDK, go2_stand_example]."""
 
+POSTURES = {"four_legs": 0.0, "front_legs": 1.374}
+"""How far nose down each posture holds the trunk [rad]: on the front legs its axis points along (0.2, 0, -1), as in
+public stand-up rewards (arXiv 2311.05818)."""
+
 DAMPING_KD = 3.0
 """Velocity damping when all else is off [N·m·s/rad] (Passive state of unitree_rl_mjlab)."""
 

@@ -155,7 +155,7 @@ class PolicyNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads and checks the policy; listens to the guard from now on."""
         try:
-            runner = load_runner(self._policy_file())
+            runner = self._load(self._policy_file())
             control = ControlThread(PolicyLoop(runner, self._mux.command), self._folder, self._sticks)
             control.start()
         except DbpError as error:
@@ -208,6 +208,14 @@ class PolicyNode(LifecycleNode):
             self.get_logger().error(why)
         return _REFUSED
 
+    def _load(self, file: str | Path) -> Runner:
+        runner = load_runner(file)
+        try:
+            runner.contract.check_posture(self._values["posture"])
+        except DbpError as error:
+            raise DbpError(f"{file}: {error}") from None
+        return runner
+
     def _policy_file(self) -> str:
         return self.get_parameter("policy").value
 
@@ -257,7 +265,7 @@ class PolicyNode(LifecycleNode):
         problem = self._leave_policy()
         if problem:
             raise DbpError(problem)
-        runner = load_runner(file)
+        runner = self._load(file)
         self._control.use(runner)
         self._adapt(runner)
         self.get_logger().info(f"policy {file}: in use")

@@ -8,7 +8,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 
-from dbp_policy import paths
+from dbp_policy import go2, paths
 from dbp_policy.command import SOURCES
 from dbp_policy.errors import DbpError
 from dbp_policy.sticks import GamepadMap
@@ -52,6 +52,7 @@ def table() -> tuple[Declared, ...]:
     walk = str(paths.models_dir() / "go2_walk.onnx")
     return (
         Declared("policy", walk, "ONNX policy file; setting it makes a walking robot stand first", fixed=False),
+        Declared("posture", "four_legs", f"how the policy may hold the trunk: {' or '.join(go2.POSTURES)}"),
         Declared("runtime_dir", str(paths.runtime_dir()), "folder of the sockets shared with the guard"),
         Declared("autostart", True, "configure and activate at the start, without a lifecycle manager"),
         Declared("stamped_cmd_vel", False, "cmd_vel carries TwistStamped instead of Twist; too old a stamp is dropped"),

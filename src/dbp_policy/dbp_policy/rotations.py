@@ -24,10 +24,17 @@ def gravity_body(quat_wxyz: np.ndarray) -> np.ndarray:
     return np.concatenate(gravity_in_body(quat_wxyz), axis=-1)
 
 
-def tilt(quat_wxyz: np.ndarray) -> float:
-    """Angle between the body's z axis and the vertical [rad], NaN for a NaN quaternion."""
-    cosine = up_body(quat_wxyz)[2]
-    return math.acos(max(-1.0, cosine)) if cosine == cosine else math.nan
+def tilt(quat_wxyz: np.ndarray, nose_down: float = 0.0) -> float:
+    """Angle between the body's z axis and the vertical [rad], NaN for a NaN quaternion.
+
+    Args:
+        quat_wxyz: Shape (4,).
+        nose_down: Every attitude from level to pitched nose down by so much is upright, too [rad].
+    """
+    x, _, z = up_body(quat_wxyz)
+    pitch = min(max(0.0, math.atan2(-x, z)), nose_down)
+    cosine = z * math.cos(pitch) - x * math.sin(pitch)
+    return math.acos(min(max(-1.0, cosine), 1.0)) if cosine == cosine else math.nan
 
 
 def up_body(quat_wxyz: np.ndarray) -> tuple[float, float, float]:

@@ -58,6 +58,7 @@ def make_contract(config: RunConfig, evaluation: dict[str, Any]) -> Contract:
         command_min=low,
         command_max=high,
         gait_hz=task.gait_hz,
+        posture=task.posture,
         provenance={"config": asdict(config), "evaluation": evaluation},
     )
 

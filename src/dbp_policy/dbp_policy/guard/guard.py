@@ -11,7 +11,7 @@ from dbp_policy import go2
 from dbp_policy.guard import motions
 from dbp_policy.guard.checks.bounds import every
 from dbp_policy.guard.checks.endpoints import EndpointReport
-from dbp_policy.guard.checks.lowstate import is_on_legs
+from dbp_policy.guard.checks.lowstate import is_level, is_on_legs
 from dbp_policy.guard.checks.silence import SilenceTimer
 from dbp_policy.guard.checks.targets import TargetWatch
 from dbp_policy.guard.faults import FAULTS, Severity, no_start, speed_scale, worst
@@ -93,12 +93,13 @@ class Guard:
 
     Args:
         period: Of the step [s].
+        nose_down: How far nose down a policy may hold the trunk, `go2.POSTURES` [rad].
     """
 
-    def __init__(self, period: float = 1.0 / go2.LOWSTATE_HZ) -> None:
+    def __init__(self, period: float = 1.0 / go2.LOWSTATE_HZ, nose_down: float = 0.0) -> None:
         self._period = period
         self._modes = ModeMachine()
-        self._senses = Senses()
+        self._senses = Senses(nose_down)
         self._targets = TargetWatch()
         self._standby = SilenceTimer()
         self._pressed = False
@@ -242,6 +243,7 @@ class Guard:
             motion_done=motion is not None and now - self._entered >= motion.duration,
             at_rest=lambda: state is not None and every(np.abs(self._motion) < REST_SPEED),
             on_legs=lambda: state is not None and is_on_legs(state),
+            level=lambda: state is not None and is_level(state),
         )
 
     def _change_mode(self, change, now: float):

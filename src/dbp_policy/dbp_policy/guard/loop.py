@@ -71,17 +71,23 @@ class GuardLoop:
         link: The local sockets' side, bound to the guard's name.
         standby: The way to the standby, if one is expected.
         stops: The remote e-stop endpoints.
+        nose_down: How far nose down a policy may hold the trunk, `go2.POSTURES` [rad].
     """
 
     def __init__(
-        self, robot: Robot, link: local_link.Link, standby: local_link.Link | None, stops: RemoteStops
+        self,
+        robot: Robot,
+        link: local_link.Link,
+        standby: local_link.Link | None,
+        stops: RemoteStops,
+        nose_down: float = 0.0,
     ) -> None:
         self._robot = robot
         self._link = link
         self._standby = standby
         self._stops = stops
         self._standby_took = standby is None
-        self._guard = Guard(_PERIOD)
+        self._guard = Guard(_PERIOD, nose_down)
         self._commands = CommandWatch()
         self._rehearsal = Rehearsal() if robot.commands is None else None
         self._stopping = threading.Event()

@@ -29,6 +29,8 @@ class Conditions:
     """Whether the robot hardly moves; like `on_legs` asked only where something hangs on it."""
     on_legs: Callable[[], bool]
     """Whether the legs are stretched out, so that there is a way down to control."""
+    level: Callable[[], bool]
+    """Whether the trunk is held as on four legs."""
 
 
 _ON_THE_WAY_UP = (Mode.STANDING_UP, Mode.STANDING, Mode.POLICY)
@@ -104,6 +106,8 @@ class ModeMachine:
             return f"{request.name.lower()} refused in mode {self.mode.name.lower()}"
         if request != Request.SIT_DOWN and conditions.no_start:
             return f"{request.name.lower()} refused: {', '.join(conditions.no_start)} present"
+        if self.mode == Mode.POLICY and not conditions.level():
+            return f"{request.name.lower()} refused: the robot is not on four legs, let the policy bring it down first"
         if request == Request.START and not conditions.target_fresh:
             return "start refused: no fresh policy target"
         if request == Request.STAND_UP and self.mode == Mode.DAMPING and not conditions.at_rest():

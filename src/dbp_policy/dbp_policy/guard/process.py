@@ -6,8 +6,9 @@ import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from dbp_policy import local_link, paths, realtime
+from dbp_policy import go2, local_link, paths, realtime
 from dbp_policy.cli import parse
 from dbp_policy.errors import run_main, say
 from dbp_policy.estop_records import PORT
@@ -36,6 +37,8 @@ class Args:
     """Expect a standby beside this guard; without one nobody may stand up."""
     dry_run: bool = False
     """Compute and show commands, send none: nothing is taken from the robot, and there is no standby."""
+    posture: Literal["four_legs", "front_legs"] = "four_legs"
+    """How a policy may hold the trunk: level, or also pitched nose down as on the front legs."""
     estop_endpoints: str = ""
     """Names of the remote e-stop endpoints that have to answer, separated by commas."""
     estop_key: Path | None = None
@@ -82,6 +85,7 @@ def main() -> int:
             local_link.Link(args.runtime_dir, local_link.GUARD_SOCKET),
             local_link.Link(args.runtime_dir, patience=_BEATS_WAITING) if standby else None,
             stops,
+            go2.POSTURES[args.posture],
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, loop.stop)

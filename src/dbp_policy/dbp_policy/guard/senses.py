@@ -13,9 +13,14 @@ from dbp_policy.unitree.remote import decode_remote
 
 
 class Senses:
-    """Owns the watches on the robot's side. Faults of a lowstate stay present until the next one."""
+    """Owns the watches on the robot's side. Faults of a lowstate stay present until the next one.
 
-    def __init__(self) -> None:
+    Args:
+        nose_down: How far nose down a policy may hold the trunk, `go2.POSTURES` [rad].
+    """
+
+    def __init__(self, nose_down: float = 0.0) -> None:
+        self._nose_down = nose_down
         self._lowstate = LowstateWatch()
         self._frozen = FrozenWatch()
         self._encoders = EncoderWatch()
@@ -61,7 +66,7 @@ class Senses:
         if not is_valid(state):
             yield "lowstate_invalid"
             return
-        yield from posture_faults(state)
+        yield from posture_faults(state, self._nose_down if mode == Mode.POLICY else 0.0)
         yield from self._encoders.update(state, command)
         yield from self._gyro.update(state)
         yield from self._gravity.update(state, mode == Mode.DAMPING)

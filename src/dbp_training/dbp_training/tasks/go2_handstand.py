@@ -1,7 +1,8 @@
 """The Go2 swings up onto its front legs, balances and turns there, and comes down again on request.
 
-The first number of the command says where it is to be: 1 on the front legs, 0 on all four; the third is the rate at
-which it is to turn about the vertical. So a command that falls silent, and with it goes to zero, brings the robot down.
+The first number of the command says where it is to be, from `UP` on on the front legs, below it on all four: a stick
+pushed forward. The third is the rate at which it is to turn about the vertical. So a command that falls silent, and
+with it goes to zero, brings the robot down.
 The measure of posture, a power of (1 + cos) / 2 between the trunk's axis and (0.2, 0, -1) in its own heading, is that
 of stand-up rewards for legged robots (arXiv 2311.05818); it has a slope all the way.
 """
@@ -44,12 +45,15 @@ OBSERVATION = (
     term("last_action"),
 )
 
-PITCH = 1.374
-"""Of the trunk on the front legs, nose down [rad]: its axis along (0.2, 0, -1)."""
+PITCH = go2.POSTURES["front_legs"]
+"""Of the trunk on the front legs, nose down [rad]."""
 UP_Q = np.array([0.0, -0.56, -1.3] * 2 + [0.0, 0.8, -1.5] * 2)
 """Joint angles that put the centre of mass over the front feet at `PITCH` (from go2.xml), the trunk 0.55 m high."""
 DEFAULT_Q = np.array([0.0, 0.1, -1.5] * 2 + [0.0, 0.8, -1.5] * 2)
 """Joint angles at zero action: from here a radian reaches what standing takes, and what balancing does."""
+
+UP = 0.3
+"""First number of the command from which on the robot is to be on its front legs."""
 
 _GRAVITY_UP = (0.9806, 0.0, -0.1961)
 """Direction of gravity in body axes at `PITCH`."""
@@ -122,6 +126,7 @@ class Go2Handstand(Go2Task):
     """`dbp_training.env.Task`."""
 
     name = "go2_handstand"
+    posture = "front_legs"
     settling_s = 2.0  # it starts on four legs
     config: Go2HandstandConfig
 
@@ -130,8 +135,8 @@ class Go2Handstand(Go2Task):
         super().__init__(config, OBSERVATION, DEFAULT_Q)
         self.command_range = (0.0, 0.0, -config.yaw_rate_max), (1.0, 0.0, config.yaw_rate_max)
         self.ability = (
-            "Swings a Unitree Go2 up onto its front legs when the first number of the command is 1, balances and turns"
-            f" there at up to {config.yaw_rate_max:g} rad/s (the third), and brings it down onto all four when it is 0;"
+            f"Swings a Unitree Go2 up onto its front legs while the first number of the command is {UP:g} to 1, turns"
+            f" there at up to {config.yaw_rate_max:g} rad/s (the third), and brings it down onto all four for less;"
             f" a new action {config.rate_hz:g} times a second."
         )
         self._stand_q = torch.tensor(go2.STAND_Q, dtype=torch.float32)
@@ -158,15 +163,16 @@ class Go2Handstand(Go2Task):
 
     def new_commands(self, num: int, rng: np.random.Generator) -> Tensor:
         up = rng.random(num) >= self.config.down
+        stick = np.where(up, rng.uniform(UP + 0.05, 1.0, num), rng.uniform(0.0, UP - 0.05, num))
         turn = rng.uniform(-1.0, 1.0, num) * up
-        return torch.from_numpy(np.stack([up, 0.0 * turn, self.config.yaw_rate_max * turn], -1).astype(np.float32))
+        return torch.from_numpy(np.stack([stick, 0.0 * turn, self.config.yaw_rate_max * turn], -1).astype(np.float32))
 
     # The task itself -------------------------------------------------------------------------------------------------
 
     def reward(self, reached: Tensor, action: Tensor, memory: Memory) -> Tensor:
         c, w = self.config, self.config.weights
         velocity, gyro, gravity, q, dq = (reached[..., part] for part in (VELOCITY, GYRO, GRAVITY, Q, DQ))
-        up = memory.command[..., 0]
+        up = _wanted_up(memory)
         yaw_rate, rolling = _turning(gyro, gravity)
         _, clearance = feet(reached)
         grounded = clearance[..., :2].square().sum(-1) + (1.0 - up) * clearance[..., 2:].square().sum(-1)
@@ -199,7 +205,7 @@ class Go2Handstand(Go2Task):
         return ~(safe & (gravity[..., 1].abs() < c.max_roll) & (gravity[..., 2] < c.max_over))
 
     def metrics(self, reached: Tensor, memory: Memory) -> dict[str, Tensor]:
-        gravity, up = reached[..., GRAVITY], memory.command[..., 0]
+        gravity, up = reached[..., GRAVITY], _wanted_up(memory)
         yaw_rate, _ = _turning(reached[..., GYRO], gravity)
         return {
             "as_asked": self._as_asked(reached, up).float(),
@@ -223,7 +229,7 @@ class Go2Handstand(Go2Task):
     def judge(self, episodes: Episodes) -> dict[str, float]:
         """`balanced_s`: seconds of an episode on the front legs, median; `balanced_8_s`: share of episodes with 8 and
         more; `peak_torque`: 99.9 % quantile of the joint torques asked for [N·m]."""
-        balanced = self._as_asked(episodes.reached, episodes.memory.command[..., 0]) & episodes.alive
+        balanced = self._as_asked(episodes.reached, _wanted_up(episodes.memory)) & episodes.alive
         seconds = self.dt * balanced.sum(0)
         standing = torch.cat([torch.ones_like(episodes.alive[:1]), episodes.alive[:-1]])
         torque = self.torque(episodes.state, episodes.action).abs()[standing]
@@ -233,6 +239,11 @@ class Go2Handstand(Go2Task):
             "worst_as_asked": episode_means(self, episodes)["as_asked"].min().item(),
             "peak_torque": torch.quantile(torque.flatten(), 0.999).item(),
         }
+
+
+def _wanted_up(memory: Memory) -> Tensor:
+    """1 where the command asks for the front legs, else 0, (...)."""
+    return (memory.command[..., 0] >= UP).to(memory.command.dtype)
 
 
 def _turning(gyro: Tensor, gravity: Tensor) -> tuple[Tensor, Tensor]:

@@ -123,6 +123,8 @@ class Go2Task:
     action_size = 12
     gait_hz = 0.0
     """Of the gait clock; 0 without one."""
+    posture = "four_legs"
+    """How a policy of this task holds the trunk, of `go2.POSTURES`."""
     command_range: tuple[tuple[float, float, float], tuple[float, float, float]]
     """Least and largest vx, vy, wz of a command."""
     ability: str

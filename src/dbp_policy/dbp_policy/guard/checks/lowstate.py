@@ -77,9 +77,14 @@ def is_valid(state: RobotState) -> bool:
     return norm_is_one and math.isfinite(squares)
 
 
-def posture_faults(state: RobotState) -> Iterator[str]:
-    """Names of the faults that the trunk and the joints of one valid lowstate show."""
-    if not tilt(state.quat_wxyz) <= t.TILT_MAX:
+def posture_faults(state: RobotState, nose_down: float = 0.0) -> Iterator[str]:
+    """Names of the faults that the trunk and the joints of one valid lowstate show.
+
+    Args:
+        state: The lowstate.
+        nose_down: How far nose down the trunk may be held without counting as tilted [rad].
+    """
+    if not tilt(state.quat_wxyz, nose_down) <= t.TILT_MAX:
         yield "tilt"
     if not every((state.q_sdk >= _Q_LOW) & (state.q_sdk <= _Q_HIGH)):
         yield "joint_limit"
@@ -92,6 +97,11 @@ def is_lying(state: RobotState) -> bool:
     return every(state.q_sdk[2::3] < LYING_CALF)
 
 
+def is_level(state: RobotState) -> bool:
+    """Whether the trunk is held as on four legs, whatever else the policy may do: the guard's own motions need it."""
+    return tilt(state.quat_wxyz) <= t.TILT_MAX
+
+
 def is_on_legs(state: RobotState) -> bool:
-    """Whether the legs are stretched out at least half: high enough for a way down that is worth controlling."""
-    return sum(state.q_sdk[2::3].tolist()) > 4.0 * HALF_FOLDED_CALF
+    """Whether it is on four legs stretched out at least half: high enough for a way down that is worth controlling."""
+    return is_level(state) and sum(state.q_sdk[2::3].tolist()) > 4.0 * HALF_FOLDED_CALF
