@@ -31,9 +31,17 @@ def without_contract(model, path):
     onnx.save(model, path)
 
 
+def upended(model, path):
+    """A handstand, that nobody has allowed."""
+    entry = next(p for p in model.metadata_props if p.key == METADATA_KEY)
+    entry.value = json.dumps(json.loads(entry.value) | {"posture": "front_legs"})
+    onnx.save(model, path)
+
+
 BAD = {
     corrupt: ("expected a valid ONNX model", "found a file that does not load"),
     permuted: ("golden vectors: expected F", "found"),
+    upended: ("expected a policy of posture four_legs, got one of front_legs", "has to be allowed"),
     without_contract: ("expected a contract", "found"),
 }
 

@@ -13,6 +13,7 @@ import torch
 from dbp_policy import go2
 from dbp_policy.kinematics import foot_positions
 from dbp_training.env import Env, Episodes, Memory
+from dbp_training.evaluate import evaluate
 from dbp_training.go2_model import picture_model
 from dbp_training.tasks.go2_handstand import PITCH, UP_Q, Go2Handstand, Go2HandstandConfig, handstand_randomisation
 from dbp_training.tasks.go2_handstand import UP as UP_FROM
@@ -138,3 +139,9 @@ def test_seconds_of_balance_are_counted_up_to_a_fall():
     figures = task.judge(Episodes(reached, memory, zero, reached, alive))
     assert figures["balanced_8_s"] == 0.5
     assert figures["balanced_s"] == pytest.approx(min((steps - 40) / 50, (late - 140) / 50))
+
+
+def test_an_evaluation_in_which_all_fall_at_once_has_figures():
+    task = Go2Handstand(Go2HandstandConfig(episode_s=0.4, min_height=1.0))
+    figures = evaluate(task.nominal(), lambda observation: torch.zeros(len(observation), 12), torch.tensor([UP, DOWN]))
+    assert (figures["survival"], figures["balanced_s"], figures["balanced_8_s"]) == (0.0, 0.0, 0.0)

@@ -213,7 +213,7 @@ class PolicyNode(LifecycleNode):
         try:
             runner.contract.check_posture(self._values["posture"])
         except DbpError as error:
-            raise DbpError(f"{file}: {error}") from None
+            raise DbpError(f"policy {file}: {error}") from None
         return runner
 
     def _policy_file(self) -> str:

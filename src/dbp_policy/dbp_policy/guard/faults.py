@@ -71,8 +71,8 @@ _TABLE = (
     Fault("lowstate_frozen", D, "new ticks with the very same joints and IMU", t.FROZEN_STATES, "states", _EXACT,
           "the robot repeats itself: its sensors hang, restart it"),
     # IMU
-    Fault("tilt", D, "trunk tilted by more than (from level; see Postures)", t.TILT_MAX, "rad", "unitree_rl_mjlab's deployment",
-          "the trunk is tilted too far: lift the robot onto its feet"),
+    Fault("tilt", D, "trunk tilted by more than (from level; see Postures)", t.TILT_MAX, "rad",
+          "unitree_rl_mjlab's deployment", "the trunk is tilted too far: lift the robot onto its feet"),
     Fault("imu_gravity", D, "lying still, accelerometer and attitude differ by more than", t.GRAVITY_ANGLE, "rad",
           _PATIENCE, "accelerometer and attitude disagree: check the quaternion's order and the IMU's mounting"),
     Fault("gyro_implausible", S, f"gyro against the attitude's rate, mean of {t.GYRO_WINDOW * _MS:g} ms, more than (or "
