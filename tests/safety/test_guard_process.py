@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dbp_policy import local_link
+from dbp_policy import go2, local_link
 from dbp_policy.guard import process
 
 
@@ -61,9 +61,9 @@ def test_it_starts_says_what_is_not_permitted_and_runs(started, capsys):
     made = started()
     assert made["code"] == 0 and made["ran"] and made["gc"] is False and made["release"] is True
     assert made["where"] == ("lo", 1) and len(made["signals"]) == 2
-    robot, guard, standby, _ = made["parts"]
+    robot, guard, standby, _, nose_down = made["parts"]
     assert robot.commands == "writer of rt/lowcmd" and robot.lowstates == "reader of rt/lowstate"
-    assert standby is not None
+    assert standby is not None and nose_down == 0.0
     assert capsys.readouterr().out == "guard: ready\nguard: no priority\n"
 
 
@@ -74,9 +74,13 @@ def test_it_does_without_a_standby_and_ends_where_it_may_not_begin(started):
 
 def test_a_dry_run_makes_no_writer_and_expects_no_standby(started, capsys):
     made = started("--dry-run")
-    robot, _, standby, _ = made["parts"]
+    robot, _, standby, _, _ = made["parts"]
     assert made["ran"] and robot.commands is None and robot.lowstates == "reader of rt/lowstate" and standby is None
     assert "DRY RUN: it has no writer of rt/lowcmd" in capsys.readouterr().out
+
+
+def test_it_is_told_how_a_policy_may_hold_the_trunk(started):
+    assert started("--posture", "front_legs")["parts"][4] == go2.POSTURES["front_legs"] == 1.374
 
 
 def test_a_network_that_is_not_allowed_is_refused_in_one_line(started, capsys):

@@ -57,6 +57,9 @@ UP = 0.3
 _GRAVITY_UP = (0.9806, 0.0, -0.1961)
 """Direction of gravity in body axes at `PITCH`."""
 _GRAVITY_DOWN = (0.0, 0.0, -1.0)
+_TORQUE_SHARE = 0.7
+"""Of the motors' torque that a step may still ask for at its end, when the joint has moved towards its target: on the
+robot targets are shortened to what the motors reach at its beginning."""
 _NOSE = 0.33
 """From the trunk's centre forward to the end of its head [m]."""
 
@@ -73,7 +76,7 @@ class Weights:
     posture: float = 2.0
     rear_lift: float = 0.5
     height: float = 10.0
-    yaw_rate: float = 0.3
+    yaw_rate: float = 1.0
     velocity: float = 0.3
     feet: float = 20.0
     pose: float = 0.3
@@ -82,6 +85,7 @@ class Weights:
     roll_pitch_rate: float = 0.005
     joint_velocity: float = 1e-4
     torque: float = 1e-4
+    excess_torque: float = 0.01
     action_rate: float = 0.02
 
 
@@ -138,6 +142,7 @@ class Go2Handstand(Go2Task):
             f" there at up to {config.yaw_rate_max:g} rad/s (the third), and brings it down onto all four for less;"
             f" a new action {config.rate_hz:g} times a second."
         )
+        self._tau_max = torch.tensor(go2.TAU_MAX, dtype=torch.float32)
         self._stand_q = torch.tensor(go2.STAND_Q, dtype=torch.float32)
         self._gravity_up, self._gravity_down = torch.tensor(_GRAVITY_UP), torch.tensor(_GRAVITY_DOWN)
 
@@ -189,7 +194,9 @@ class Go2Handstand(Go2Task):
         reward = reward - w.pose * (1.0 - up) * square(q - self._stand_q)
         reward = reward - w.rear_pose * up * square(q[..., 6:] - self._stand_q[6:])
         reward = reward - w.roll_pitch_rate * rolling - w.joint_velocity * square(dq)
-        reward = reward - w.torque * square(self.torque(reached, action))
+        torque = self.torque(reached, action)
+        reward = reward - w.torque * square(torque)
+        reward = reward - w.excess_torque * square(torch.relu(torque.abs() - _TORQUE_SHARE * self._tau_max))
         return reward - w.action_rate * square(action - memory.last_action)
 
     def alignment(self, gravity: Tensor, up: Tensor) -> Tensor:
