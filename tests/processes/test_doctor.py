@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from running_stack import repeat_if_stalled
 
 from dbp_bringup.doctor import guided
 from dbp_bringup.stack import Process
@@ -170,6 +171,7 @@ class HandMovedRobot:
             self._states.write(wire.encode_lowstate(state))
 
 
+@repeat_if_stalled
 def test_the_guided_check_tells_exchanged_legs_and_an_inverted_sign(domain, folder):
     order, sign = np.r_[3:6, 0:3, 6:12], np.ones(12)
     sign[8] = -1.0
