@@ -112,7 +112,7 @@ def test_the_quaternion_has_unit_norm(norm, ok):
 def test_no_tolerance_at_all_takes_what_is_exact(monkeypatch):
     monkeypatch.setattr(thresholds, "QUAT_NORM_TOLERANCE", 0.0)
     monkeypatch.setattr(thresholds, "TILT_MAX", 0.0)
-    assert faults() == set()
+    assert faults() == set() and is_level(STATE)
 
 
 def test_lying_and_standing_are_told_apart():

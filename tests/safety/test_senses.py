@@ -47,6 +47,14 @@ def test_a_healthy_robot_has_no_fault():
     assert not any(bench.hear() for _ in range(1000))
 
 
+@pytest.mark.parametrize("nose_down, wanted", [((), ["tilt"]), ((0.0,), ["tilt"]), ((1.0,), [])])
+def test_nobody_may_pitch_down_unless_told_so(nose_down, wanted):
+    for mode in Mode:
+        pitched = replace(LYING, quat_wxyz=np.array([np.cos(0.55), 0.0, np.sin(0.55), 0.0]))
+        found = Senses(*nose_down).update([pitched], 0, damping_command(), mode, 100.0)
+        assert found == (wanted if mode == Mode.POLICY else ["tilt"])
+
+
 @pytest.mark.parametrize(
     "sensed, fault",
     [
