@@ -104,8 +104,8 @@ class Go2HandstandConfig(Go2Config):
     down: float = 0.25
     """Share of commands that ask to stand on all four legs."""
     start_up: float = 0.6
-    """Share of training episodes that start on the front legs or on the way there, swinging up;
-    where there is no randomised start none do."""
+    """Share of training episodes that start on the front legs or on the way there, swinging up; none where
+    starts are not randomised."""
     height_up: float = 0.53
     """Of the trunk's centre on the front legs [m]."""
     height_down: float = 0.30
@@ -237,12 +237,10 @@ class Go2Handstand(Go2Task):
         more; `peak_torque`: 99.9 % quantile of the joint torques asked for [N·m]."""
         balanced = self._as_asked(episodes.reached, _wanted_up(episodes.memory)) & episodes.alive
         seconds = self.dt * balanced.sum(0)
-        standing = torch.cat([torch.ones_like(episodes.alive[:1]), episodes.alive[:-1]])
-        torque = self.torque(episodes.state, episodes.action).abs()[standing]
         return {
             "balanced_s": seconds.median().item(),
             "balanced_8_s": (seconds >= 8.0).float().mean().item(),
-            "peak_torque": torch.quantile(torque.flatten(), 0.999).item(),
+            "peak_torque": self.peak_torque(episodes),
         }
 
 

@@ -16,7 +16,7 @@ from dbp_policy.errors import DbpError
 from dbp_policy.kinematics import foot_positions
 from dbp_policy.observation import ObservationTerm, Observer, Signals, observation_size
 from dbp_policy.rotations import gravity_body
-from dbp_training.env import Memory
+from dbp_training.env import Episodes, Memory
 from dbp_training.go2_model import PhysicsConfig, picture_model, training_model
 from dbp_training.sim import MujocoBatch, MujocoSim, to_body
 from dbp_training.warp_sim import WarpBatch
@@ -265,6 +265,12 @@ class Go2Task:
         """Joint torques that the gains ask for at `state`, before the motor's limit, (..., 12) [N·m]."""
         c = self.config
         return c.kp * (self._default_q + c.action_scale * action - state[..., Q]) - c.kd * state[..., DQ]
+
+    def peak_torque(self, episodes: Episodes) -> float:
+        """99.9 % quantile of the joint torques asked for before a failure [N·m]."""
+        standing = torch.cat([torch.ones_like(episodes.alive[:1]), episodes.alive[:-1]])
+        torque = self.torque(episodes.state, episodes.action).abs()[standing]
+        return torch.quantile(torque.flatten(), 0.999).item()
 
     @property
     def randomised(self) -> bool:

@@ -170,12 +170,10 @@ class Go2Walk(Go2Task):
         velocity = (episodes.reached[..., :2] * counted[..., None]).sum(0) / steps.clamp(min=1)[:, None]
         drift = (velocity - episodes.memory.command[0, :, :2]).norm(dim=-1)[steps > 0]
         errors = episode_means(self, episodes)["planar_velocity_error"]
-        standing = torch.cat([torch.ones_like(episodes.alive[:1]), episodes.alive[:-1]])
-        torque = self.torque(episodes.state, episodes.action).abs()[standing]
         return {
             "worst_planar_velocity_error": errors.max().item() if len(errors) else float("nan"),
             "mean_velocity_error": drift.mean().item(),
-            "peak_torque": torch.quantile(torque.flatten(), 0.999).item(),
+            "peak_torque": self.peak_torque(episodes),
         }
 
     def _gait(self, phase: Tensor) -> tuple[Tensor, Tensor, Tensor]:
