@@ -6,13 +6,12 @@ import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from dbp_bringup import stack, teleop
 from dbp_bringup.preflight import checked_real_stack
 from dbp_bringup.session import Session
 from dbp_bringup.supervisor import Supervisor
-from dbp_policy import paths
+from dbp_policy import go2, paths
 from dbp_policy.cli import parse
 from dbp_policy.errors import run_main
 from dbp_policy.onnx_policy import load_runner
@@ -36,7 +35,7 @@ class Args:
     """Take the motors: have the sport mode lie down, release it, and send commands once you ask the robot to stand."""
     policy: Path | None = None
     """ONNX policy to run; the walking policy that ships by default."""
-    posture: Literal["four_legs", "front_legs"] = "four_legs"
+    posture: go2.Posture = "four_legs"
     """How a policy may hold the trunk: level, or also pitched nose down as on the front legs."""
     estop_endpoints: str = ""
     """Names of remote e-stop endpoints that have to answer, separated by commas."""

@@ -13,6 +13,7 @@ Sources:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -91,7 +92,8 @@ CROUCH_Q = _constant([0.0, 1.36, -2.65, 0.0, 1.36, -2.65, -0.2, 1.36, -2.65, 0.2
 STAND_KP, STAND_KD = 60.0, 5.0
 """Gains of standing up, standing and sitting down [N·m/rad], [N·m·s/rad] [SDK, go2_stand_example]."""
 
-POSTURES = {"four_legs": 0.0, "front_legs": 1.374}
+Posture = Literal["four_legs", "front_legs"]
+POSTURES: dict[Posture, float] = {"four_legs": 0.0, "front_legs": 1.374}
 """How far nose down each posture holds the trunk [rad]: on the front legs its axis points along (0.2, 0, -1), as in
 public stand-up rewards (arXiv 2311.05818)."""
 

@@ -6,7 +6,6 @@ import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from dbp_policy import go2, local_link, paths, realtime
 from dbp_policy.cli import parse
@@ -37,7 +36,7 @@ class Args:
     """Expect a standby beside this guard; without one nobody may stand up."""
     dry_run: bool = False
     """Compute and show commands, send none: nothing is taken from the robot, and there is no standby."""
-    posture: Literal["four_legs", "front_legs"] = "four_legs"
+    posture: go2.Posture = "four_legs"
     """How a policy may hold the trunk: level, or also pitched nose down as on the front legs."""
     estop_endpoints: str = ""
     """Names of the remote e-stop endpoints that have to answer, separated by commas."""
