@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -179,16 +178,14 @@ def test_the_guided_check_tells_exchanged_legs_and_an_inverted_sign(domain, fold
     command = [sys.executable, str(executable_path(DOCTOR)), "--domain", str(domain), "--joints", "--json", str(out)]
     with HandMovedRobot(domain, order, sign) as hands:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        read = _until(process, b"type release: ")
+        _until(process, b"type release: ")
         process.stdin.write(b"release\n")
         for step in guided.steps():
-            read = _until(process, b"(s skips): ")
+            _until(process, b"(s skips): ")
             process.stdin.write(b"\n")
-            time.sleep(0.5)
+            _until(process, b"now move it")
             hands.q[step.joint] += 0.3 * step.sign
-            read = _until(process, b"rad")
-            assert read
-            time.sleep(0.2)
+            _until(process, b"rad")
             hands.q[step.joint] -= 0.3 * step.sign
         process.stdin.close()
         assert process.wait(30.0) == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dbp_bringup.doctor.finding import Level
-from dbp_bringup.doctor.guided import ALONE, MOVED, judge, steps
+from dbp_bringup.doctor.guided import ALONE, MOVED, Rest, judge, steps
 from dbp_policy import go2
 from dbp_policy.kinematics import foot_positions
 
@@ -69,3 +69,17 @@ def test_several_at_once_say_nothing():
 
 def test_numbers_that_are_none_say_nothing():
     assert judge(STEPS[0], HANGING, np.full(12, np.nan)) is None
+
+
+def test_at_rest_is_one_place_for_a_third_of_a_second():
+    rest = Rest()
+    assert not rest.is_still(HANGING, 1.0) and not rest.is_still(moved((3, 0.019)), 1.299)
+    assert rest.is_still(HANGING, 1.301)
+    assert not rest.is_still(moved((3, 0.021)), 1.302), "it moves: from here anew"
+    assert not rest.is_still(moved((3, 0.03)), 1.601) and rest.is_still(moved((3, 0.03)), 1.603)
+    assert not Rest().is_still(HANGING, 1e9)
+
+
+def test_numbers_that_are_none_are_never_at_rest():
+    rest = Rest()
+    assert not any(rest.is_still(np.full(12, np.nan), t) for t in np.arange(0.0, 2.0, 0.1))

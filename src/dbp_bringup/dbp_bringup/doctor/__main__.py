@@ -89,14 +89,18 @@ def _check_joints(listener: Listener, sport_mode: str | None, findings: list[Fin
             return
         listener.release_sport_mode()
     for step in guided.steps():
-        if _answer(f"{step.name}: {step.words}, by a hand's breadth. Enter, then move (s skips): ") == "s":
+        if _answer(f"{step.name}: {step.words}, by a hand's breadth. Enter (s skips): ") == "s":
             _say(findings, [warning(step.name, "skipped", "./dbp doctor --joints again")])
             continue
         _say(findings, [_watch(listener, step)])
 
 
 def _watch(listener: Listener, step: guided.Step) -> Finding:
-    before = listener.newest().q_sdk
+    rest, end = guided.Rest(), now() + _HAND
+    while not rest.is_still(before := listener.newest().q_sdk, now()):
+        if not now() < end:
+            return fault(step.name, f"the joints did not come to rest within {_HAND:.0f} s", "let it hang still; again")
+    print("  now move it", flush=True)
     end = now() + _HAND
     while now() < end:
         finding = guided.judge(step, before, listener.newest().q_sdk)

@@ -16,6 +16,10 @@ MOVED = 0.15
 """A joint that a hand has moved on purpose has moved by this [rad], 9°."""
 ALONE = 0.5
 """The other joints move by less than this share of it, or the hand has to begin again."""
+_AT_REST = 0.02
+"""Joints that swing by less than this [rad] hang still."""
+_REST = 0.3
+"""How long they have to [s]."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,25 @@ def steps() -> tuple[Step, ...]:
 
 
 _LEG = {"FR": "front right", "FL": "front left", "RR": "rear right", "RL": "rear left"}
+
+
+class Rest:
+    """Waits for the joints to hang still: where a movement is measured from."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._q: np.ndarray | None = None
+
+    def is_still(self, q_sdk: np.ndarray, now: float) -> bool:
+        """Whether the joints have stayed where they are for `_REST`; to be asked at every lowstate.
+
+        Args:
+            q_sdk: Joint angles, shape (12,) [rad].
+            now: Time of this process's clock [s].
+        """
+        if self._q is None or not np.abs(q_sdk - self._q).max() <= _AT_REST:
+            self._q, self._since = q_sdk, now
+        return now - self._since >= _REST
 
 
 def judge(step: Step, before_sdk: np.ndarray, q_sdk: np.ndarray) -> Finding | None:
