@@ -10,11 +10,12 @@ import pytest
 from dbp_bringup.faults.fault_list import FAULT_LIST
 from dbp_bringup.faults.processes.campaign import Result
 from dbp_bringup.faults.processes.ear import Heard
-from dbp_bringup.faults.processes.judge import Verdict, WireRecord, gains_changed, judge, spread, stall, undisturbed
+from dbp_bringup.faults.processes.judge import Verdict, WireRecord, gains_changed, judge, spread, undisturbed
 from dbp_bringup.faults.processes.others import OTHERS, stopped_at
 from dbp_bringup.faults.processes.plan import Expected, ProcessFault, disk_full_faults, process_faults
 from dbp_bringup.faults.processes.report import histogram, passed, report
 from dbp_bringup.faults.processes.restarts import MOTION_MAX, Restart
+from dbp_bringup.time_keeper import stall
 from dbp_policy import go2
 from dbp_policy.types import Mode
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dbp_bringup.bench.growth import BOUND, STEP, WARM_UP, growth, theil_sen
-from dbp_bringup.bench.verdict import EVENTS_LISTED, Events, Soak, failures, growths
+from dbp_bringup.bench.verdict import EVENTS_LISTED, STALL, Events, Soak, failures, growths
 
 HOUR = np.arange(0.0, 3601.0, 10.0)
 
@@ -76,7 +76,7 @@ def test_every_reason_fails_alone():
     fallen.fell = True
     stopped.problem, stopped.finished = "interrupted", False
     cut.finished = False
-    assert judge(faulty) == ["1 faults: battery_low"]
+    assert judge(faulty) == ["1 faults, 0 of them as the machine stood still: battery_low"]
     assert judge(fallen) == ["the robot fell"]
     assert judge(stopped) == ["interrupted"]
     assert judge(cut) == ["it has not finished"]
@@ -90,10 +90,22 @@ def test_memory_of_the_simulator_is_not_judged():
 def test_warnings_are_listed_and_do_not_fail_unknown_names_do():
     seen = soak(np.full(len(HOUR), 30000.0))
     seen.note_faults(3.0, {"guard_overrun"})
-    assert seen.warnings.listed == [{"t": 3.0, "what": "guard_overrun"}]
+    assert seen.warnings.listed == [{"t": 3.0, "what": "guard_overrun", "stall_ms": 0.0}]
     assert judge(seen) == []
     seen.note_faults(4.0, {"no_row_of_the_table"})
-    assert judge(seen) == ["1 faults: no_row_of_the_table"]
+    assert judge(seen) == ["1 faults, 0 of them as the machine stood still: no_row_of_the_table"]
+
+
+def test_a_stall_of_the_machine_is_told_and_excuses_nothing():
+    seen = soak(np.full(len(HOUR), 30000.0))
+    seen.note_faults(3.0, {"policy_slow"}, 1.01 * STALL)
+    seen.note_faults(3.1, {"lowstate_stale"}, 0.99 * STALL)
+    seen.interruptions.note(3.0, "settling", stall_ms=10.1)
+    assert seen.faults.listed[0] == {"t": 3.0, "what": "policy_slow", "stall_ms": 10.1}
+    assert judge(seen) == [
+        "2 faults, 1 of them as the machine stood still: lowstate_stale, policy_slow",
+        "the walk was interrupted 1 times",
+    ]
 
 
 def test_a_flood_of_events_is_counted_but_not_kept():

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dbp_bringup.bench.growth import Growth
-from dbp_bringup.bench.verdict import Soak, failures, growths
+from dbp_bringup.bench.verdict import Events, Soak, failures, growths
 from dbp_bringup.bench.walking import WalkingStack, walking_stack
 from dbp_bringup.bench.wander import wander
 from dbp_bringup.bench.watch import Watch
@@ -25,6 +25,8 @@ from dbp_policy.unitree.network import SIMULATION_DOMAIN
 
 SAMPLE_PERIOD = 10.0
 """[s]"""
+RESUME_TIMEOUT = 60.0
+"""A robot that does not walk again by then [s] ends the soak."""
 SHOWN = 10
 """Events of a kind on the terminal; the JSON has more."""
 NOT_JUDGED = ("robot",)
@@ -35,12 +37,14 @@ NOT_JUDGED = ("robot",)
 class Args:
     """Lets the simulated stack walk with changing commands, watches memory, faults, overruns and ground truth.
 
-    Exits 0 only if it walked to the end, no process's memory grew, no fault was raised and the robot never fell. Ctrl-C
-    ends it with a report of what was seen so far; the JSON is written anew with every sample.
+    Exits 0 only if it walked to the end, no process's memory grew, no fault was raised and the robot never fell. After
+    a fault the robot is brought up again and walks on, so that one does not hide what an hour would have shown; each is
+    listed with how long the machine itself had stood still before it. Ctrl-C ends it with a report of what was seen so
+    far; the JSON is written anew with every sample.
     """
 
     minutes: float = 60.0
-    """How long to walk."""
+    """How long to walk; being brought up again does not count."""
     json: Path | None = None
     """Write samples, events and verdict there."""
     core: int | None = None
@@ -94,11 +98,12 @@ def _walk(args: Args, walking: WalkingStack, watch: Watch, commands: Iterator[tu
     end, next_sample, next_command = 60.0 * args.minutes, 0.0, 0.0
     command = np.zeros(3)
     session = walking.session
-    while watch.elapsed < end:
+    while watch.seen.walked < end:
         walking.supervisor.check()
-        if watch.elapsed >= next_command:
+        begin = watch.elapsed
+        if begin >= next_command:
             seconds, command = next(commands)
-            next_command = watch.elapsed + seconds
+            next_command = begin + seconds
         session.drive(command)
         session.spin(COMMAND_PERIOD)
         watch.look()
@@ -107,14 +112,35 @@ def _walk(args: Args, walking: WalkingStack, watch: Watch, commands: Iterator[tu
             _show(watch.sample(), watch.seen, end)
             if args.json:
                 write_json(args.json, _report(args, watch.seen, {}))
-        if session.mode != "policy":
-            ended = watch.elapsed
-            session.spin(1.0)  # the reason is told after the mode
-            watch.look()
-            raise DbpError(f"the walk ended in mode {session.mode!r} after {ended:.1f} s")
+        if watch.walks:
+            watch.seen.walked += watch.elapsed - begin
+        else:
+            _resume(walking, watch)
     watch.sample()
     session.demand("sit_down", "damping")
     watch.seen.finished = True
+
+
+def _resume(walking: WalkingStack, watch: Watch) -> None:
+    """Brings the robot back to walking, as an operator would.
+
+    Raises:
+        DbpError: It does not get there.
+    """
+    session, end = walking.session, watch.elapsed + RESUME_TIMEOUT
+    while not watch.walks:
+        walking.supervisor.check()
+        session.spin(COMMAND_PERIOD)
+        watch.look()
+        if session.mode == "settling":
+            continue
+        try:
+            session.ask("reset")  # refused where nothing latched
+            session.demand("stand_up", "standing")
+            session.demand("start", "policy")
+        except DbpError as refused:  # it still moves, or lies wrong, or another fault came
+            if watch.elapsed > end:
+                raise DbpError(f"the walk did not go on: {refused}") from None
 
 
 def _report(args: Args, seen: Soak, grown: dict[str, Growth]) -> dict:
@@ -123,25 +149,31 @@ def _report(args: Args, seen: Soak, grown: dict[str, Growth]) -> dict:
         "passed": not found,
         "failures": found,
         "finished": seen.finished,
-        "minutes": round(seen.samples[-1]["t"] / 60.0, 2) if seen.samples else 0.0,
+        "minutes": round(seen.walked / 60.0, 2),
         "core": args.core,
         "seed": args.seed,
         "noise": args.noise,
         "fell": seen.fell,
-        "machine_stall_ms": seen.machine_stall_ms,
-        **{
-            kind: {"count": events.count, "listed": events.listed}
-            for kind, events in (("faults", seen.faults), ("warnings", seen.warnings), ("overruns", seen.overruns))
-        },
+        **{kind: {"count": events.count, "listed": events.listed} for kind, events in _events(seen).items()},
         "growth_of_anonymous_memory": {name: g.as_json() for name, g in grown.items()},
         "samples": seen.samples,
+    }
+
+
+def _events(seen: Soak) -> dict[str, Events]:
+    return {
+        "interruptions": seen.interruptions,
+        "faults": seen.faults,
+        "warnings": seen.warnings,
+        "overruns": seen.overruns,
+        "stalls": seen.stalls,
     }
 
 
 def _show(sample: dict, seen: Soak, end: float) -> None:
     memory = ", ".join(f"{name} {kib['anonymous'] / 1024.0:.1f}" for name, kib in sample["memory_kib"].items())
     counts = f"{seen.faults.count} faults, {seen.warnings.count} warnings, {seen.overruns.count} overruns"
-    left = max(0.0, end - sample["t"]) / 60.0
+    left = max(0.0, end - seen.walked) / 60.0
     print(f"soak: {left:.1f} min left; {counts}; anonymous MiB: {memory}", flush=True)
 
 
@@ -149,8 +181,13 @@ def _conclude(report: dict) -> None:
     for name, grown in report["growth_of_anonymous_memory"].items():
         span = f"{grown['first_kib']:.0f} to {grown['last_kib']:.0f} KiB"
         print(f"  {name:14s} {span}, {grown['slope_kib_per_hour']:+.0f} KiB/h")
-    for kind in ("faults", "warnings", "overruns"):
+    for kind in ("interruptions", "faults", "warnings", "overruns", "stalls"):
         count, listed = report[kind]["count"], report[kind]["listed"][:SHOWN]
-        print(f"  {kind:14s} {count}", *(f"{event['t']:.1f} s {event['what']}" for event in listed), sep="  ")
-    print(f"  {'machine':14s} stood still for up to {report['machine_stall_ms']:g} ms")
+        print(f"  {kind:14s} {count}", *map(_line, listed), sep="  ")
+    print("  in brackets: how long a core of the machine had stood still")
     print(f"  {report['minutes']:g} min: {'; '.join(report['failures']) or 'passed'}")
+
+
+def _line(event: dict) -> str:
+    stall = f" ({event['stall_ms']:g} ms)" if event.get("stall_ms") else ""
+    return f"{event['t']:.1f} s {event['what']}{stall}"

@@ -12,14 +12,14 @@ from typing import TypeVar
 
 import numpy as np
 
+from dbp_bringup.child import Child
 from dbp_bringup.faults.processes import disturbers
-from dbp_bringup.faults.processes.child import Child
 from dbp_bringup.faults.processes.ear import Heard, listen
-from dbp_bringup.faults.processes.judge import Verdict, WireRecord, judge, stall, undisturbed
+from dbp_bringup.faults.processes.judge import Verdict, WireRecord, judge, undisturbed
 from dbp_bringup.faults.processes.plan import Expected, ProcessFault
 from dbp_bringup.faults.processes.stack_under_test import StackUnderTest
-from dbp_bringup.faults.processes.time_keeper import keep_time
 from dbp_bringup.faults.recorder import rows_of
+from dbp_bringup.time_keeper import keep_time, stall
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
 from dbp_policy.types import damping_command

@@ -124,16 +124,6 @@ def undisturbed(wire: WireRecord, injected: float) -> bool:
     return len(gains) > 0 and bool(wire.stiff[before].all() and (gains == gains[0]).all())
 
 
-def stall(ticks: Sequence[tuple[float, float]], begin: float, end: float) -> float:
-    """How long the machine itself stood still between two times, at worst [s].
-
-    Args:
-        ticks: When each tick of a bare timer was due and when it came [s].
-        begin, end: Only what a tick was late between these counts [s].
-    """
-    return max((min(came, end) - max(due, begin) for due, came in ticks if came > begin and due < end), default=0.0)
-
-
 def spread(values: Sequence[float]) -> dict | None:
     """Median, 99th percentile and greatest of times given in seconds, in milliseconds; None for no values."""
     if not len(values):

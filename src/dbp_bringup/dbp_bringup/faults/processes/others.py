@@ -9,14 +9,15 @@ import time
 
 import numpy as np
 
+from dbp_bringup.child import Child
 from dbp_bringup.faults.processes.campaign import SPOILING_STALL, WALK, Campaign, Result, record
-from dbp_bringup.faults.processes.child import Child
 from dbp_bringup.faults.processes.disturbers import rival
 from dbp_bringup.faults.processes.ear import Heard
-from dbp_bringup.faults.processes.judge import Verdict, judge, stall
+from dbp_bringup.faults.processes.judge import Verdict, judge
 from dbp_bringup.faults.processes.plan import Expected, ProcessFault
 from dbp_bringup.stack import Process
 from dbp_bringup.supervisor import Supervisor
+from dbp_bringup.time_keeper import stall
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
 from dbp_policy.types import Mode, Request

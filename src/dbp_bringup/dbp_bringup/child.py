@@ -1,4 +1,4 @@
-"""A process of the campaign's own, which listens, keeps time or disturbs; it never outlives the campaign."""
+"""A function in a process of its own, which listens, keeps time or disturbs; it never outlives its caller."""
 
 from __future__ import annotations
 
@@ -74,5 +74,5 @@ class Child:
 
 def _run(work: Callable, pipe: Connection, *arguments: Any) -> None:
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the campaign ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends it
     work(pipe, *arguments)
