@@ -14,7 +14,7 @@ from dbp_training import compare as compare_module
 from dbp_training import train as train_module
 from dbp_training.algorithms import ALGORITHMS
 from dbp_training.compare import Compare, compare
-from dbp_training.comparison import write_comparison
+from dbp_training.comparison import page, write_comparison
 from dbp_training.curves import _last_pass, first_reached, over_seeds
 from dbp_training.first_order import FirstOrderTrainer
 from dbp_training.gradient.decoupled import Decoupled
@@ -69,9 +69,49 @@ def test_a_comparison_draws_all_runs_and_repeats_none(tmp_path, capsys, monkeypa
         compare(_args(tmp_path, steps=900))
 
 
+def test_segments_are_compared_as_algorithms_are_and_the_page_gives_the_ratio(tmp_path):
+    pytest.importorskip("matplotlib")
+    args = _args(tmp_path, algorithms="dmo,ppo", seeds=1, segments=(), model_hidden=(8,))
+    assert compare(args) == 0
+    assert "--model-hidden 8" in (tmp_path / "results/point_mass.md").read_text()
+    segments = _args(tmp_path, algorithms="shac", seeds=1, segments=(2, 8), out=tmp_path / "results/segments")
+    assert compare(segments) == 0
+    result = json.loads((tmp_path / "results/segments.json").read_text())
+    assert [run["algorithm"] for run in result["runs"]] == ["shac, segment 2", "shac, segment 8"]
+    assert "--segments 2 8" in result["command"]
+
+
+def test_the_ratio_is_of_the_medians():
+    def run(algorithm: str, steps: list[float]) -> list[dict]:
+        rows = {axis: [s, 2 * s] for axis in ("gradient_steps", "minutes") for s in [1.0]}
+        return [
+            {
+                "algorithm": algorithm,
+                "evaluations": {"success": {"env_steps": [s, 2 * s], "success": [0.5, 0.9], **rows}},
+                "final": {},
+                "error": None,
+            }
+            for s in steps
+        ]
+
+    runs = run("dmo", [10.0, 20.0, 60.0]) + run("ppo", [100.0, 150.0, 500.0])
+    text = page("x", {"task": "t", "command": "c", "git_hash": "g", "goal": [("success", ">=", 0.9)], "runs": runs})
+    assert "| `dmo` | 3 of 3 | 40 (20 to 120) |" in text
+    assert "| `ppo` | 3 of 3 | 300 (200 to 1,000), 7.5 × |" in text
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"algorithms": "dmo,magic"}, {"algorithms": "dmo,dmo"}, {"seeds": 0}, {"steps": -1}, {"evaluations": 0}],
+    [
+        {"algorithms": "dmo,magic"},
+        {"algorithms": "dmo,dmo"},
+        {"seeds": 0},
+        {"steps": -1},
+        {"evaluations": 0},
+        {"segments": (4, 4)},
+        {"segments": (5,)},
+        {"algorithms": "shac,magic", "model_hidden": (8,)},
+    ],
 )
 def test_wrong_arguments_are_refused_before_the_first_run(tmp_path, wrong):
     with pytest.raises(DbpError):

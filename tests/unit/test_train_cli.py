@@ -23,7 +23,7 @@ from dbp_training.first_order import FirstOrderTrainer
 from dbp_training.run_folder import RunFolder
 from dbp_training.tasks.go2_walk import Go2WalkConfig
 from dbp_training.tasks.registry import TASKS, TaskEntry
-from dbp_training.train import Train, checked, train
+from dbp_training.train import Train, checked, new_config, train
 
 FIELDS = {"planar_velocity_error", "yaw_rate_error", "survival", "trot_agreement", "env_steps", "minutes"}
 
@@ -227,6 +227,18 @@ def test_a_task_without_randomisation_says_so(tmp_path):
         _train(tmp_path / "run", task="push_t", observe_velocity=True)
 
 
+def test_segment_and_model_are_options_where_there_are_any():
+    config = new_config(Train("go2_walk", segment=16, model_hidden=(32, 16)))
+    assert config.algorithm.first_order.segment == 16 and config.algorithm.dynamics.hidden == (32, 16)
+    for algorithm, changes, message in (
+        ("dmo", {"segment": 5}, "--segment: expected a divisor of the window's 32 steps, got 5"),
+        ("ppo", {"segment": 4}, "--segment: expected an algorithm with windows"),
+        ("ppo", {"model_hidden": (8,)}, "--model-hidden: expected an algorithm with a learned model, got ppo"),
+    ):
+        with pytest.raises(DbpError, match=message):
+            new_config(Train("go2_walk", algorithm, **changes))
+
+
 def test_arguments_that_make_no_sense_are_refused(tmp_path):
     for changes, message in (
         ({"resume": True, "out": None, "steps": None}, "expected --out"),
@@ -234,6 +246,8 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path):
         ({"minutes": float("nan"), "steps": None}, "expected a positive number, got nan"),
         ({"steps": -1}, "expected a positive number"),
         ({"threads": 0}, "--threads"),
+        ({"segment": 0}, "--segment: expected a positive number"),
+        ({"model_hidden": (64, 0)}, "--model-hidden: expected a positive number"),
         ({"command_max": (1.0, -0.6, 1.0)}, "--command-max: expected"),
         ({"command_max": (float("nan"), 0.6, 1.0)}, "--command-max: expected"),
     ):

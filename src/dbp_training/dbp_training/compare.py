@@ -12,6 +12,7 @@ import tyro
 
 from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError, run_main
+from dbp_training.algorithms import ALGORITHMS
 from dbp_training.comparison import write_comparison
 from dbp_training.curves import read_curve, read_evaluations
 from dbp_training.run_folder import RunFolder, git_hash
@@ -29,6 +30,7 @@ class Compare:
     Examples:
         ./dbp compare arm_reach --algorithms dmo,shac --seeds 3
         ./dbp compare go2_walk --algorithms dmo,imagined --seeds 5 --steps 400000
+        ./dbp compare arm_reach --algorithms shac,apg-mc --segments 4 8 16 32
     """
 
     task: Annotated[TaskName, tyro.conf.Positional]
@@ -43,6 +45,10 @@ class Compare:
     """Length of each run in environment steps instead."""
     randomise: Literal["none", "full"] = "none"
     """As in ./dbp train."""
+    segments: tuple[int, ...] = ()
+    """Run each algorithm once with each of these, see --segment in ./dbp train; its own unless given."""
+    model_hidden: tuple[int, ...] | None = None
+    """As in ./dbp train, for the algorithms with a learned model."""
     evaluations: int = 20
     """Evaluations on the way of each run; their time does not count."""
     threads: int = 2
@@ -64,8 +70,32 @@ def _wanted(args: Compare) -> list[Train]:
     if args.evaluations < 1:
         raise DbpError(f"--evaluations: expected a positive number, got {args.evaluations}")
     common = {name: getattr(args, name) for name in ("minutes", "steps", "randomise", "evaluations", "threads")}
-    seeds = range(args.seeds)
-    return [checked(Train(args.task, n, s, out=root / f"{n}-seed{s}", **common)) for s in seeds for n in names]
+    if len(set(args.segments)) < len(args.segments):
+        raise DbpError(f"--segments: expected different numbers, got {' '.join(map(str, args.segments))}")
+    return [
+        checked(
+            Train(
+                args.task,
+                name,
+                seed,
+                out=root / f"{name}{f'-segment{segment}' if segment else ''}-seed{seed}",
+                segment=segment,
+                model_hidden=args.model_hidden if _has_model(name, args.task) else None,
+                **common,
+            )
+        )
+        for seed in range(args.seeds)
+        for name in names
+        for segment in args.segments or (None,)
+    ]
+
+
+def _has_model(name: str, task: str) -> bool:
+    return name in ALGORITHMS and ALGORITHMS[name](task, False).dynamics is not None
+
+
+def _label(run: Train) -> str:
+    return f"{run.algorithm}, segment {run.segment}" if run.segment else run.algorithm
 
 
 def _run(wanted: Train) -> int:
@@ -119,7 +149,7 @@ def _collect(args: Compare, wanted: list[Train], errors: dict[Path, str]) -> dic
     started = [run for run in wanted if run.out.exists()]
     runs = [
         {
-            "algorithm": run.algorithm,
+            "algorithm": _label(run),
             "seed": run.seed,
             "reward": read_curve(run.out, ["reward"]),
             "evaluations": read_evaluations(run.out),
@@ -130,6 +160,8 @@ def _collect(args: Compare, wanted: list[Train], errors: dict[Path, str]) -> dic
     ]
     length = f" --steps {args.steps}" if args.steps else f" --minutes {args.minutes:g}" if args.minutes else ""
     command = f"./dbp compare {args.task} --algorithms {args.algorithms} --seeds {args.seeds}{length}"
+    command += f" --segments {' '.join(map(str, args.segments))}" if args.segments else ""
+    command += f" --model-hidden {' '.join(map(str, args.model_hidden))}" if args.model_hidden else ""
     command += f" --randomise {args.randomise} --evaluations {args.evaluations} --threads {args.threads}"
     goal = [list(bound) for bound in TASKS[args.task].goal]
     return {"task": args.task, "command": command, "git_hash": git_hash(), "goal": goal, "runs": runs}

@@ -59,12 +59,19 @@ def _reached_table(comparison: dict[str, Any]) -> list[str]:
     wanted = " and ".join(f"{name} {sign} {bound:g}" for name, sign, bound in goal)
     lines = [f"First evaluation with {wanted}:", ""]
     lines += ["| algorithm | reached | " + " | ".join(AXES.values()) + " |", "|---" * (len(AXES) + 2) + "|"]
+    first: dict[str, float] = {}
     for algorithm in _algorithms(runs):
         own = [first_reached(run["evaluations"], goal) for run in runs if run["algorithm"] == algorithm]
         reached = [place for place in own if place is not None]
-        cells = [_cell([place[axis] for place in reached]) for axis in AXES]
+        values = {axis: [place[axis] for place in reached] for axis in AXES}
+        cells = [_cell(values[axis]) + _ratio(values[axis], first.get(axis)) for axis in AXES]
         lines.append(f"| `{algorithm}` | {len(reached)} of {len(own)} | " + " | ".join(cells) + " |")
-    return [*lines, ""]
+        first = first or {axis: float(np.median(values[axis])) for axis in AXES if values[axis]}
+    return [*lines, "", "×: the median beside that of the first line that reached it.", ""]
+
+
+def _ratio(values: list[float], first: float | None) -> str:
+    return f", {_short(np.median(values) / first)} ×" if values and first else ""
 
 
 def _final_table(runs: list[dict[str, Any]]) -> list[str]:

@@ -79,6 +79,11 @@ class Train:
     measure_gradient: int | None = None
     """Windows between measurements of how good the gradient is, 0 for none; the task's own unless given: 10 where the
     exact gradient is known, none elsewhere, where finite differences take seconds."""
+    segment: int | None = None
+    """Steps after which the gradient is cut inside a window, for the algorithms that differentiate: a window has a
+    whole number of them; the algorithm's own unless given."""
+    model_hidden: tuple[int, ...] | None = None
+    """Widths of the learned model's hidden layers, such as 64 64; the algorithm's own unless given."""
     device: str = "cpu"
     """Where go2_walk is simulated: cpu, or cuda (cuda:1 and so on) for MuJoCo Warp on an NVIDIA GPU, after
     `./dbp setup gpu`; warp-cpu tries that without one. The networks stay on the CPU."""
@@ -105,7 +110,9 @@ def checked(args: Train) -> Train:
         raise DbpError("--resume: expected --out with the run folder to continue")
     if args.minutes is not None and args.steps is not None:
         raise DbpError("expected --minutes or --steps, got both")
-    for name, value in (("--minutes", args.minutes), ("--steps", args.steps), ("--threads", args.threads)):
+    positive = [("--minutes", args.minutes), ("--steps", args.steps), ("--threads", args.threads)]
+    positive += [("--segment", args.segment), *(("--model-hidden", width) for width in args.model_hidden or ())]
+    for name, value in positive:
         if value is not None and not 0 < value < float("inf"):
             raise DbpError(f"{name}: expected a positive number, got {value}")
     if args.measure_gradient is not None and args.measure_gradient < 0:
@@ -125,6 +132,16 @@ def new_config(args: Train) -> RunConfig:
         if randomised or algorithm.dynamics is None:
             raise DbpError("--measure-gradient: expected a learned gradient and --randomise none")
         algorithm = replace(algorithm, first_order=replace(algorithm.first_order, measure_every=args.measure_gradient))
+    if args.segment is not None:
+        loop = algorithm.first_order
+        if loop is None or loop.horizon % args.segment:
+            windows = "an algorithm with windows" if loop is None else f"a divisor of the window's {loop.horizon} steps"
+            raise DbpError(f"--segment: expected {windows}, got {args.segment} for {args.algorithm}")
+        algorithm = replace(algorithm, first_order=replace(loop, segment=args.segment))
+    if args.model_hidden is not None:
+        if algorithm.dynamics is None:
+            raise DbpError(f"--model-hidden: expected an algorithm with a learned model, got {args.algorithm}")
+        algorithm = replace(algorithm, dynamics=replace(algorithm.dynamics, hidden=args.model_hidden))
     return RunConfig(
         task=args.task,
         algorithm=algorithm,

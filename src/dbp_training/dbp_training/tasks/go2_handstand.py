@@ -85,7 +85,7 @@ class Weights:
     roll_pitch_rate: float = 0.005
     joint_velocity: float = 1e-4
     torque: float = 1e-4
-    excess_torque: float = 0.01
+    excess_torque: float = 0.003
     action_rate: float = 0.02
 
 
@@ -181,13 +181,14 @@ class Go2Handstand(Go2Task):
         _, clearance = feet(reached)
         grounded = clearance[..., :2].square().sum(-1) + (1.0 - up) * clearance[..., 2:].square().sum(-1)
         height = c.height_down + up * (c.height_up - c.height_down)
-        # Standing where balancing is asked pays little, so that it is no place to rest; the rest pays in posture only.
-        posture = (0.5 + 0.5 * self.alignment(gravity, up)) ** 4
+        # Standing, or leaning on bent front legs, pays little where balancing is asked, so that neither is a place to
+        # rest: to turn and to keep still pay with the rear feet in the air only.
+        posture = (0.5 + 0.5 * self.alignment(gravity, up)) ** 8
+        lift = torch.tanh(clearance[..., 2:] / 0.2).mean(-1)
         turning = torch.exp(-((yaw_rate - memory.command[..., 2]) ** 2) / c.tracking_width)
-        reward = posture * (
-            w.posture + w.yaw_rate * turning + w.velocity * torch.exp(-square(velocity) / c.tracking_width)
-        )
-        reward = reward + w.rear_lift * up * torch.tanh(clearance[..., 2:] / 0.2).mean(-1)
+        still = torch.exp(-square(velocity) / c.tracking_width)
+        moving = (1.0 - up + up * lift) * (w.yaw_rate * turning + w.velocity * still)
+        reward = posture * (w.posture + moving) + w.rear_lift * up * lift
         reward = reward - w.height * (reached[..., HEIGHT] - height) ** 2
         reward = reward - w.feet * grounded
         reward = reward - w.hips * square(q[..., 0::3])
