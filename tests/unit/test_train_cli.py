@@ -228,10 +228,10 @@ def test_a_task_without_randomisation_says_so(tmp_path):
 
 
 def test_segment_and_model_are_options_where_there_are_any():
-    config = new_config(Train("go2_walk", segment=16, model_hidden=(32, 16)))
-    assert config.algorithm.first_order.segment == 16 and config.algorithm.dynamics.hidden == (32, 16)
+    config = new_config(Train("go2_walk", segment=4, model_hidden=(32, 16)))
+    assert config.algorithm.first_order.segment == 4 and config.algorithm.dynamics.hidden == (32, 16)
     for algorithm, changes, message in (
-        ("dmo", {"segment": 5}, "--segment: expected a divisor of the window's 32 steps, got 5"),
+        ("dmo", {"segment": 5}, "--segment: expected a divisor of the window's 8 steps, got 5"),
         ("ppo", {"segment": 4}, "--segment: expected an algorithm with windows"),
         ("ppo", {"model_hidden": (8,)}, "--model-hidden: expected an algorithm with a learned model, got ppo"),
     ):
