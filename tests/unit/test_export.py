@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import onnxruntime
@@ -13,7 +13,7 @@ import torch
 from dbp_policy.errors import DbpError
 from dbp_policy.onnx_policy import load_runner
 from dbp_policy.types import RobotState
-from dbp_training.algorithms import dmo
+from dbp_training.algorithms import dmo, imagined
 from dbp_training.export import card, export, export_actor, golden_inputs, make_contract
 from dbp_training.networks import Actor
 from dbp_training.run_folder import RunConfig, RunFolder
@@ -122,6 +122,20 @@ def test_a_failed_export_leaves_the_file_before_it(actor, exported, tmp_path):
     with pytest.raises(DbpError, match="expected 12 finite numbers"):
         export_actor(broken, make_contract(CONFIG, {}), path)
     assert path.read_bytes() == b"before" and [p.name for p in tmp_path.iterdir()] == ["policy.onnx"]
+
+
+def test_the_card_of_a_run_that_began_with_another_makes_that_one_first():
+    first = replace(CONFIG, task_config=Go2WalkConfig(), steps=500, algorithm=imagined("go2_walk"))
+    loop = replace(first.algorithm.first_order, segment=16)
+    second = replace(CONFIG, algorithm=replace(imagined("go2_walk", True), first_order=loop), began_with=first)
+    lines = card(second, {}, "go2_walk.onnx").splitlines()
+    again = [line for line in lines if line.startswith("./dbp train")]
+    assert again == [
+        "./dbp train go2_walk --seed 7 --steps 500 --randomise none --algorithm imagined --out runs/again-first",
+        "./dbp train go2_walk --seed 7 --steps 1000 --randomise full --algorithm imagined --segment 16"
+        " --begin-with runs/again-first --out runs/again",
+    ]
+    assert RunConfig.from_dict(json.loads(json.dumps(asdict(second)))) == second
 
 
 def test_the_card_says_how_to_make_it_again():

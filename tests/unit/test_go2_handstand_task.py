@@ -70,7 +70,7 @@ def test_the_reward_recomputed_from_states_is_the_environments():
 
 def test_the_rewards_gradient_is_its_finite_difference():
     task = Go2Handstand()
-    for name in ("_default_q", "_stand_q", "_gravity_up", "_gravity_down", "_tau_max"):
+    for name in ("_default_q", "_stand_q", "_gravity_up", "_gravity_down", "_tau_max", "_q_min", "_q_max"):
         setattr(task, name, getattr(task, name).double())
     generator = torch.Generator().manual_seed(0)
     state = (_balancing(3) + 0.1 * torch.randn(3, 34, generator=generator)).double().requires_grad_()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -225,6 +226,40 @@ def test_a_task_without_randomisation_says_so(tmp_path):
         _train(tmp_path / "run", task="push_t", command_max=(1.0, 0.6, 1.0))
     with pytest.raises(DbpError, match="push_t: expected no --observe-velocity"):
         _train(tmp_path / "run", task="push_t", observe_velocity=True)
+
+
+def test_a_run_begins_with_what_another_has_learned(tmp_path):
+    _train(tmp_path / "first", algorithm="dmo-sapo")
+    kept = RunFolder(tmp_path / "first").load_checkpoint()
+    args = Train("go2_walk", "dmo-sapo", out=tmp_path / "second", steps=1000, threads=1, begin_with=tmp_path / "first")
+    training = train_module.Training(RunFolder(args.out), new_config(args))
+    training.begin_with(RunFolder(args.begin_with))
+    begun = training.trainer.state_dict()
+    for part, networks in (("actor", ...), ("policy", ...), ("critic", "network"), ("source", "model")):
+        own, others = (s[part] if networks is ... else s[part][networks] for s in (begun, kept))
+        torch.testing.assert_close(own, others, rtol=0.0, atol=0.0)
+    assert begun["windows"] == 0 and training.env_steps == 0 and training.prepared
+    assert train(args) == 0
+    assert RunFolder(args.out).read_config().began_with == RunFolder(args.begin_with).read_config()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"algorithm": "ppo"}, "--begin-with: expected an algorithm with windows"),
+        (
+            {"algorithm": "imagined"},
+            "--begin-with: expected a run of go2_walk with imagined, found one of go2_walk with dmo",
+        ),
+        ({"begin_with": Path("nowhere")}, "nowhere: expected a training run"),
+        ({"resume": True}, "expected --resume or --begin-with, got both"),
+    ],
+)
+def test_a_run_that_cannot_begin_with_another_says_why(changes, message, tmp_path):
+    RunFolder(tmp_path / "first").create(new_config(Train("go2_walk", steps=10)))
+    with pytest.raises(DbpError, match=message):
+        _train(tmp_path / "second", **{"begin_with": tmp_path / "first", **changes})
+    assert not (tmp_path / "second").exists()
 
 
 def test_segment_and_model_are_options_where_there_are_any():

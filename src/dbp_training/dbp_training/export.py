@@ -22,6 +22,7 @@ from dbp_policy.errors import DbpError, run_main
 from dbp_policy.files import written_whole
 from dbp_policy.onnx_policy import OnnxNetwork, load_runner
 from dbp_policy.runner import Runner, run_golden
+from dbp_training.algorithms import ALGORITHMS
 from dbp_training.run_folder import RunConfig, RunFolder, load_policy
 from dbp_training.tasks.go2_robot import Go2Task
 from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
@@ -107,13 +108,7 @@ def export_actor(actor: nn.Module, contract: Contract, path: Path) -> None:
 def card(config: RunConfig, evaluation: dict[str, Any], file_name: str) -> str:
     """The Markdown card: what the policy is, how it was made, how to make it again, what it does."""
     task = TASKS[config.task].make(config.task_config)
-    length = f"--steps {config.steps}" if config.steps else f"--minutes {config.minutes:g}"
     randomised = "full" if task.randomised else "none"
-    options = f"--randomise {randomised}"
-    if config.task == Go2Walk.name:
-        if task.config.command_max != Go2WalkConfig.command_max:
-            options += " --command-max " + " ".join(f"{value:g}" for value in task.config.command_max)
-        options += " --observe-velocity" if task.config.observe_velocity else ""
     seen = ", ".join(term.name for term in task.observation_terms)
     rows = [f"| {name} | {value:.4g} |" for name, value in evaluation.items() if isinstance(value, (int, float))]
     return "\n".join(
@@ -127,7 +122,7 @@ def card(config: RunConfig, evaluation: dict[str, Any], file_name: str) -> str:
             f" seed {config.seed}, source {config.git_hash}. To make it again:",
             "",
             "```",
-            f"./dbp train {config.task} --seed {config.seed} {length} {options} --out runs/again",
+            *_train_commands(config, "runs/again"),
             f"./dbp export runs/again models/{file_name}",
             "```",
             "",
@@ -145,6 +140,26 @@ def card(config: RunConfig, evaluation: dict[str, Any], file_name: str) -> str:
             "",
         ]
     )
+
+
+def _train_commands(config: RunConfig, out: str) -> list[str]:
+    """What trains such a policy anew, the runs that it began with first."""
+    task = TASKS[config.task].make(config.task_config)
+    length = f"--steps {config.steps}" if config.steps else f"--minutes {config.minutes:g}"
+    options = f"--randomise {'full' if task.randomised else 'none'}"
+    if config.task == Go2Walk.name:
+        if task.config.command_max != Go2WalkConfig.command_max:
+            options += " --command-max " + " ".join(f"{value:g}" for value in task.config.command_max)
+        options += " --observe-velocity" if task.config.observe_velocity else ""
+    own, usual = config.algorithm, ALGORITHMS[config.algorithm.name](config.task, task.randomised)
+    options += f" --algorithm {own.name}" if own.name != "dmo" else ""
+    if own.first_order and own.first_order.segment != usual.first_order.segment:
+        options += f" --segment {own.first_order.segment}"
+    if own.dynamics and own.dynamics.hidden != usual.dynamics.hidden:
+        options += " --model-hidden " + " ".join(map(str, own.dynamics.hidden))
+    earlier = [] if config.began_with is None else _train_commands(config.began_with, f"{out}-first")
+    options += f" --begin-with {out}-first" if earlier else ""
+    return [*earlier, f"./dbp train {config.task} --seed {config.seed} {length} {options} --out {out}"]
 
 
 @dataclass(frozen=True)

@@ -299,6 +299,19 @@ class FirstOrderTrainer:
         self.env.load_state_dict(state["env"])
         self._generator.set_state(state["generator"])
 
+    def begin_with(self, state: dict[str, Any]) -> None:
+        """Takes over what an earlier run has learned, from its `state_dict`; the environment and the schedule are new.
+
+        Replaces `prepare`.
+        """
+        self.actor.load_state_dict(state["actor"])
+        self.averaged.load_state_dict(state["policy"])
+        self.source.load_state_dict(state["source"])
+        for name in ("critic", "temperature"):
+            part = getattr(self, name)
+            if part is not None:
+                part.load_state_dict(state[name])
+
 
 def _stack(rows: tuple) -> Any:
     """Tensors or memories of each step as one with a leading axis of steps."""

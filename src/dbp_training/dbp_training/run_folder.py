@@ -38,12 +38,16 @@ class RunConfig:
     evaluations: int = 0
     """How many there are on the way."""
     git_hash: str = "unknown"
+    began_with: RunConfig | None = None
+    """The run whose networks, model and replay this one began with."""
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> RunConfig:
         """What `asdict` and JSON made of a configuration, back again."""
         task_config = from_dict(TASKS[data["task"]].config, data["task_config"])
-        return replace(from_dict(RunConfig, data), task_config=task_config)
+        earlier = data.get("began_with")
+        began_with = None if earlier is None else RunConfig.from_dict(earlier)
+        return replace(from_dict(RunConfig, data), task_config=task_config, began_with=began_with)
 
 
 class RunFolder:

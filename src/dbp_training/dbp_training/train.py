@@ -16,7 +16,7 @@ import tyro
 from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError, run_main
 from dbp_training import parallel
-from dbp_training.algorithms import ALGORITHMS
+from dbp_training.algorithms import ALGORITHMS, Algorithm
 from dbp_training.env import Env
 from dbp_training.evaluate import evaluate
 from dbp_training.progress import ProgressLine, Stop
@@ -42,6 +42,7 @@ class Train:
         ./dbp train go2_walk --randomise full --minutes 15      for another simulator or a robot
         ./dbp train go2_walk --command-max 1 0.6 1              walks faster than 0.6 m/s
         ./dbp train go2_walk --steps 600000 --seed 3            same seed and steps, same curve
+        ./dbp train go2_walk --randomise full --begin-with runs/DIR    go on from a run on the nominal robot
         ./dbp train push_t --algorithm shac                     another task, another algorithm
         tensorboard --logdir runs                               watch it
         ./dbp export runs/DIR models/mine.onnx                  make it a policy file
@@ -68,6 +69,9 @@ class Train:
     """Run folder; runs/TASK-TIME-seedN unless given."""
     resume: bool = False
     """Continue the run in --out with its own configuration; --minutes or --steps may lengthen it."""
+    begin_with: Path | None = None
+    """Begin with the networks, the model and the replay of another run of this task and algorithm, such as one without
+    randomisation: what is hard to find is found sooner on the nominal robot."""
     randomise: Literal["none", "full"] = "none"
     """none: the nominal robot. full: friction, mass, gains, delay up to 20 ms, pushes and sensor noise differ."""
     command_max: tuple[float, float, float] | None = None
@@ -108,6 +112,8 @@ def checked(args: Train) -> Train:
         raise DbpError(f"expected an algorithm of {', '.join(ALGORITHMS)}, got {args.algorithm!r}")
     if args.resume and args.out is None:
         raise DbpError("--resume: expected --out with the run folder to continue")
+    if args.resume and args.begin_with is not None:
+        raise DbpError("expected --resume or --begin-with, got both")
     if args.minutes is not None and args.steps is not None:
         raise DbpError("expected --minutes or --steps, got both")
     positive = [("--minutes", args.minutes), ("--steps", args.steps), ("--threads", args.threads)]
@@ -152,7 +158,22 @@ def new_config(args: Train) -> RunConfig:
         steps=args.steps,
         evaluations=args.evaluations,
         git_hash=git_hash(),
+        began_with=_earlier(args, algorithm),
     )
+
+
+def _earlier(args: Train, algorithm: Algorithm) -> RunConfig | None:
+    if args.begin_with is None:
+        return None
+    if algorithm.first_order is None:
+        raise DbpError(f"--begin-with: expected an algorithm with windows, got {args.algorithm}")
+    if parallel.size() > 1:
+        raise DbpError(f"--begin-with: expected one process, got {parallel.size()}")
+    earlier = RunFolder(args.begin_with).read_config()
+    if (earlier.task, earlier.algorithm.name) != (args.task, args.algorithm):
+        found = f"{earlier.task} with {earlier.algorithm.name}"
+        raise DbpError(f"--begin-with: expected a run of {args.task} with {args.algorithm}, found one of {found}")
+    return earlier
 
 
 class Training:
@@ -187,6 +208,13 @@ class Training:
                 raise DbpError(f"{self.folder.path}: expected {len(states)} processes as before, got {parallel.size()}")
             self.trainer.load_state_dict(states[parallel.rank()])
             self.elapsed, self.prepared = state["elapsed"], True
+
+    def begin_with(self, earlier: RunFolder) -> None:
+        """Takes over what another run has learned, in place of preparing."""
+        state = earlier.load_checkpoint()
+        with wrong_version(earlier.checkpoint_path):
+            self.trainer.begin_with(state)
+        self.prepared = True
 
     def save(self) -> None:
         """Writes the checkpoint: one file for all processes, so that it is of one moment."""
@@ -309,6 +337,8 @@ def _train(args: Train, leads: bool) -> int:
     training = Training(folder, config)
     if args.resume:
         training.load()
+    elif args.begin_with is not None:
+        training.begin_with(RunFolder(args.begin_with))
     with _event_log(folder) if leads else contextlib.nullcontext() as log:
         try:
             finished = training.run(log, stop)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dbp_policy import go2
 from dbp_policy.kinematics import foot_positions
-from dbp_policy.observation import term
+from dbp_policy.observation import advance_phase, term
 from dbp_training.env import Episodes, Memory
 from dbp_training.sim import MujocoSim
 from dbp_training.tasks.go2_robot import (
@@ -32,6 +32,7 @@ from dbp_training.tasks.go2_robot import (
     Randomisation,
     feet,
     full_randomisation,
+    gait,
     square,
 )
 
@@ -42,6 +43,7 @@ OBSERVATION = (
     term("joint_position"),
     term("joint_velocity", 0.05),
     term("last_action"),
+    term("clock"),
 )
 
 PITCH = go2.POSTURES["front_legs"]
@@ -53,6 +55,9 @@ DEFAULT_Q = np.array([0.0, 0.1, -1.5] * 2 + [0.0, 0.8, -1.5] * 2)
 
 UP = 0.3
 """First number of the command from which on the robot is to be on its front legs."""
+
+FRONT_PHASE = torch.tensor([0.0, 0.5])
+"""Lag of the front legs (FR, FL) behind the clock in cycles: up there they step in turn."""
 
 _GRAVITY_UP = (0.9806, 0.0, -0.1961)
 """Direction of gravity in body axes at `PITCH`."""
@@ -79,6 +84,8 @@ class Weights:
     yaw_rate: float = 1.0
     velocity: float = 0.3
     feet: float = 20.0
+    step: float = 100.0
+    joint_limit: float = 20.0
     pose: float = 0.3
     hips: float = 0.5
     rear_pose: float = 0.01
@@ -99,6 +106,14 @@ class Go2HandstandConfig(Go2Config):
     """Damping [N·m·s/rad]."""
     action_scale: float = 1.0
     """Target angle per unit of action [rad]."""
+    gait_hz: float = 2.5
+    """At which the front feet step while they carry the robot."""
+    swing_height: float = 0.06
+    """Clearance of a front foot in mid-swing [m]."""
+    contact_softness: float = 0.07
+    """Width of the change between swing and stance, in cycles."""
+    limit_margin: float = 0.1
+    """Joints keep this far from the ends of their range [rad]; the guard stops a robot that is past one."""
     yaw_rate_max: float = 0.3
     """Largest rate of turning to both sides [rad/s]."""
     down: float = 0.25
@@ -136,6 +151,7 @@ class Go2Handstand(Go2Task):
     def __init__(self, config: Go2HandstandConfig | None = None) -> None:
         config = config or Go2HandstandConfig()
         super().__init__(config, OBSERVATION, DEFAULT_Q)
+        self.gait_hz = config.gait_hz
         self.command_range = (0.0, 0.0, -config.yaw_rate_max), (1.0, 0.0, config.yaw_rate_max)
         self.ability = (
             f"Swings a Unitree Go2 up onto its front legs while the first number of the command is {UP:g} to 1, turns"
@@ -144,6 +160,8 @@ class Go2Handstand(Go2Task):
         )
         self._tau_max = torch.tensor(go2.TAU_MAX, dtype=torch.float32)
         self._stand_q = torch.tensor(go2.STAND_Q, dtype=torch.float32)
+        self._q_min = torch.tensor(go2.Q_MIN + config.limit_margin, dtype=torch.float32)
+        self._q_max = torch.tensor(go2.Q_MAX - config.limit_margin, dtype=torch.float32)
         self._gravity_up, self._gravity_down = torch.tensor(_GRAVITY_UP), torch.tensor(_GRAVITY_DOWN)
 
     def reset(self, sim: MujocoSim, envs: np.ndarray, rng: np.random.Generator) -> None:
@@ -165,6 +183,9 @@ class Go2Handstand(Go2Task):
         sim.qvel[up, :3] = np.stack([-rate * foot_z, zero, rate * foot_x], -1)
         sim.qvel[up, 4] = rate
 
+    def next_phase(self, memory: Memory) -> Tensor:
+        return advance_phase(memory.phase, self.config.gait_hz, self.config.rate_hz)
+
     def new_commands(self, num: int, rng: np.random.Generator) -> Tensor:
         up = rng.random(num) >= self.config.down
         stick = np.where(up, rng.uniform(UP + 0.05, 1.0, num), rng.uniform(0.0, UP - 0.05, num))
@@ -179,7 +200,6 @@ class Go2Handstand(Go2Task):
         up = _wanted_up(memory)
         yaw_rate, rolling = _turning(gyro, gravity)
         _, clearance = feet(reached)
-        grounded = clearance[..., :2].square().sum(-1) + (1.0 - up) * clearance[..., 2:].square().sum(-1)
         height = c.height_down + up * (c.height_up - c.height_down)
         # Standing, or leaning on bent front legs, pays little where balancing is asked, so that neither is a place to
         # rest: to turn and to keep still pay with the rear feet in the air only.
@@ -190,10 +210,16 @@ class Go2Handstand(Go2Task):
         moving = (1.0 - up + up * lift) * (w.yaw_rate * turning + w.velocity * still)
         reward = posture * (w.posture + moving) + w.rear_lift * up * lift
         reward = reward - w.height * (reached[..., HEIGHT] - height) ** 2
-        reward = reward - w.feet * grounded
+        # Feet that are points hold no balance along the trunk: up there it takes steps, and so does turning.
+        front, rear, stepping = clearance[..., :2], clearance[..., 2:], up * posture
+        stance, swing = gait(self.next_phase(memory) + FRONT_PHASE, c.contact_softness)
+        missed = (stance * front**2 + (1.0 - stance) * (c.swing_height * swing - front) ** 2).sum(-1)
+        reward = reward - w.step * stepping * missed
+        reward = reward - w.feet * ((1.0 - stepping) * square(front) + (1.0 - up) * square(rear))
         reward = reward - w.hips * square(q[..., 0::3])
         reward = reward - w.pose * (1.0 - up) * square(q - self._stand_q)
         reward = reward - w.rear_pose * up * square(q[..., 6:] - self._stand_q[6:])
+        reward = reward - w.joint_limit * square(torch.relu(self._q_min - q) + torch.relu(q - self._q_max))
         reward = reward - w.roll_pitch_rate * rolling - w.joint_velocity * square(dq)
         torque = self.torque(reached, action)
         reward = reward - w.torque * square(torque)

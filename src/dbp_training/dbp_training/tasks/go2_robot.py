@@ -287,6 +287,20 @@ def feet(state: Tensor) -> tuple[Tensor, Tensor]:
     return foot, height - go2.FOOT_RADIUS
 
 
+def gait(leg_phase: Tensor, softness: float) -> tuple[Tensor, Tensor]:
+    """What a clock asks of a leg that stands in the first half of its cycle and swings in the second.
+
+    Args:
+        leg_phase: Cycles, (...).
+        softness: Width of the change between the two, in cycles.
+
+    Returns:
+        Share of stance and shape of the swing's height, from 0 to 1, each (...).
+    """
+    wave = torch.sin(2.0 * math.pi * leg_phase)
+    return torch.special.ndtr(wave / (2.0 * math.pi * softness)), torch.clamp(-wave, min=0.0)
+
+
 def square(x: Tensor) -> Tensor:
     """Sum of squares over the last axis."""
     return (x * x).sum(-1)

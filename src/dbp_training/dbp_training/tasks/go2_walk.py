@@ -18,7 +18,7 @@ from dbp_policy.kinematics import foot_positions
 from dbp_policy.observation import advance_phase, term
 from dbp_training.env import Episodes, Memory
 from dbp_training.evaluate import episode_means, settled
-from dbp_training.tasks.go2_robot import DQ, GRAVITY, GYRO, HEIGHT, VELOCITY, Go2Config, Go2Task, feet, square
+from dbp_training.tasks.go2_robot import DQ, GRAVITY, GYRO, HEIGHT, VELOCITY, Go2Config, Go2Task, feet, gait, square
 
 LEG_PHASE = torch.tensor([0.0, 0.5, 0.5, 0.0])
 """Lag of each leg (FR, FL, RR, RL) behind the clock in cycles: the trot."""
@@ -179,13 +179,11 @@ class Go2Walk(Go2Task):
     def _gait(self, phase: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the clock asks of each leg, each (..., 4): share of stance, shape of the swing's height, stride.
 
-        A leg stands in the first half of its cycle, moving back from stride +1 to -1, and swings forth in the second.
+        A leg that stands moves back from stride +1 to -1; one that swings moves forth.
         """
         leg = (phase + LEG_PHASE) % 1.0
-        wave = torch.sin(2.0 * math.pi * leg)
-        stance = torch.special.ndtr(wave / (2.0 * math.pi * self.config.contact_softness))
         stride = 1.0 - 4.0 * torch.minimum(leg, 1.0 - leg)
-        return stance, torch.clamp(-wave, min=0.0), stride
+        return *gait(leg, self.config.contact_softness), stride
 
     def _foot_targets(self, command: Tensor, stride: Tensor) -> Tensor:
         """Where the feet belong under the base, (..., 4, 2) [m]: half a stance's travel ahead of or behind nominal."""
