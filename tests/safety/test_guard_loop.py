@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -207,7 +208,9 @@ def bench(tmp_path, monkeypatch) -> Bench:
 def test_it_takes_over_a_robot_that_lies_and_beats_meanwhile(bench):
     assert bench.loop.take_over(release=True)
     bench.proceed()
-    assert bench.beats and all(b == Beat(os.getpid(), in_control=False, leaving=False) for b in bench.beats)
+    told = [Beat(os.getpid(), in_control=False, leaving=False, stamp=b.stamp) for b in bench.beats]
+    assert told and bench.beats == told
+    assert all(earlier.stamp < later.stamp for earlier, later in itertools.pairwise(told))
     assert not bench.robot.sent
 
 
@@ -404,7 +407,8 @@ def test_a_robot_that_stands_is_sat_down_before_the_end(bench):
     stiff = [c for c in commands if c.kp.any()]
     assert stiff[-1].q == pytest.approx(go2.CROUCH_Q, abs=0.02) and not commands[-1].kp.any()
     bench.proceed()
-    assert bench.beats[-1] == Beat(os.getpid(), in_control=True, leaving=True)
+    last = bench.beats[-1]
+    assert last == Beat(os.getpid(), in_control=True, leaving=True, stamp=last.stamp)
     assert not any(b.leaving for b in bench.beats[:-1])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dbp_policy import local_link
+from dbp_policy.clock import now
 from dbp_policy.guard import standby_process
 from dbp_policy.guard.standby_process import StandbyProcess
 from dbp_policy.local_link import STANDBY_SOCKET, Link, encode
@@ -62,7 +63,7 @@ class Bench:
         return child
 
     def beat(self, process_id: int, in_control: bool = True, leaving: bool = False) -> None:
-        self._link.send(encode(Beat(process_id, in_control, leaving)), STANDBY_SOCKET)
+        self._link.send(encode(Beat(process_id, in_control, leaving, now())), STANDBY_SOCKET)
 
     def beat_until(self, condition: Callable[[], bool], process_id: int, **beat: bool) -> None:
         """Beats like a guard; a machine that stalls may make the standby take over in the middle of it."""

@@ -18,7 +18,7 @@ from dbp_policy.types import Beat, GuardStatus, JointTarget, Mode, OperatorReque
 
 _HEADER = struct.Struct("<4sB3x")
 _STATE, _TARGET, _REQUEST, _STATUS, _BEAT = b"DBPs", b"DBPt", b"DBPr", b"DBPg", b"DBPb"
-_VERSION = 4
+_VERSION = 5
 
 _STATE_DTYPE = np.dtype(
     [
@@ -47,7 +47,7 @@ _NAMES_BYTES, _TEXT_BYTES = 1024, 256
 """Room for the names of all faults of the guard's table at once; a longer refusal is cut."""
 _STATUS_STRUCT = struct.Struct(f"<B3?f2I{_NAMES_BYTES}s{_TEXT_BYTES}s")
 _REQUEST_STRUCT = struct.Struct("<Bd")
-_BEAT_STRUCT = struct.Struct("<I2?")
+_BEAT_STRUCT = struct.Struct("<I2?d")
 
 GUARD_SOCKET, POLICY_SOCKET, STANDBY_SOCKET = "guard.sock", "policy.sock", "standby.sock"
 Message = RobotState | JointTarget | OperatorRequest | GuardStatus | Beat
@@ -62,7 +62,7 @@ def encode(message: Message, status: GuardStatus | None = None) -> bytes:
     elif isinstance(message, OperatorRequest):
         head, body = _REQUEST, _REQUEST_STRUCT.pack(message.request, message.stamp)
     elif isinstance(message, Beat):
-        head, body = _BEAT, _BEAT_STRUCT.pack(message.process_id, message.in_control, message.leaving)
+        head, body = _BEAT, _BEAT_STRUCT.pack(message.process_id, message.in_control, message.leaving, message.stamp)
     else:
         head, body = _STATUS, _pack_status(message)
     return _HEADER.pack(head, _VERSION) + body

@@ -154,3 +154,5 @@ class Beat:
     """It streams commands: whoever takes over has to go on."""
     leaving: bool
     """It has damped the robot and ends of its own will: nobody is to take over."""
+    stamp: float
+    """When it was told, monotonic [s]."""

@@ -84,7 +84,7 @@ def _preset(task: str, randomised: bool) -> tuple[FirstOrderConfig, DynamicsConf
         dynamics = DynamicsConfig(hidden=(384, 384), updates=16) if randomised else DynamicsConfig()
         return FirstOrderConfig(), dynamics
     if task == "go2_handstand":  # what a swing leads to comes later than a window ends
-        loop = FirstOrderConfig(lr=5e-4, tail="bootstrap", critic=CriticConfig(hidden=(128, 128)), exploration=0.1)
+        loop = FirstOrderConfig(tail="bootstrap", critic=CriticConfig(hidden=(128, 128)), exploration=0.1)
         return loop, DynamicsConfig(hidden=(384, 384), updates=16, capacity=300_000)
     if not TASKS[task].differentiable:  # near what is published for Hopper, HalfCheetah and Ant, with a smaller model
         loop = FirstOrderConfig(horizon=16, hidden=(128, 64, 32), lr=2e-3, tail="bootstrap", critic=CriticConfig())

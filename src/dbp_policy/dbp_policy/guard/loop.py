@@ -240,7 +240,7 @@ class GuardLoop:
 
     def _beat(self, leaving: bool = False) -> None:
         if self._standby is not None:
-            beat = Beat(os.getpid(), self._guard.in_control, leaving)
+            beat = Beat(os.getpid(), self._guard.in_control, leaving, now())
             self._standby_took = bool(self._standby.send(local_link.encode(beat), local_link.STANDBY_SOCKET))
 
     def _damp(self) -> None:

@@ -18,7 +18,7 @@ from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import MotionSwitcherClient
 from dbp_policy.unitree.sport import SportClient
 
-_BEATS_WAITING = 4096
+_BEATS_WAITING = 8192
 """What waits for a standby that takes no beats [bytes]: a handful, then it counts as gone."""
 
 

@@ -8,6 +8,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,9 +69,8 @@ class StandbyProcess:
     def run(self) -> None:
         """Watches guards, one after another, and replaces the one that fails, until asked to stop."""
         while not (self._stopping.is_set() and not self._standby.needed):
-            self._link.wait(_PERIOD, *([] if self._handle is None else [self._handle]))
+            ended = self._wait(self._standby.next_look)
             beats = [message for message, _, _ in self._link.receive() if isinstance(message, Beat)]
-            ended = self._ended()
             if self._standby.step(beats, ended, now()):
                 self._replace_guard()
             self._watch(self._standby.guard)
@@ -87,11 +87,12 @@ class StandbyProcess:
             with contextlib.suppress(ProcessLookupError):  # gone already: then its beats stop
                 self._handle = os.pidfd_open(guard)
 
-    def _ended(self) -> int | None:
-        """The guard that is watched, if it has ended."""
+    def _wait(self, seconds: float) -> int | None:
+        """Sleeps; the guard that is watched as soon as it has ended, None if it has not."""
         if self._handle is None:
+            time.sleep(seconds)
             return None
-        return self._watched if _readable(self._handle, 0.0) else None
+        return self._watched if _readable(self._handle, seconds) else None
 
     def _replace_guard(self) -> None:
         """Kills the guard, then damps, until a new guard beats or this process is asked to end."""

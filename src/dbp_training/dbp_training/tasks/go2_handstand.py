@@ -203,7 +203,7 @@ class Go2Handstand(Go2Task):
         height = c.height_down + up * (c.height_up - c.height_down)
         # Standing, or leaning on bent front legs, pays little where balancing is asked, so that neither is a place to
         # rest: to turn and to keep still pay with the rear feet in the air only.
-        posture = (0.5 + 0.5 * self.alignment(gravity, up)) ** 8
+        posture = (0.5 + 0.5 * self.alignment(gravity, up)) ** 4
         lift = torch.tanh(clearance[..., 2:] / 0.2).mean(-1)
         turning = torch.exp(-((yaw_rate - memory.command[..., 2]) ** 2) / c.tracking_width)
         still = torch.exp(-square(velocity) / c.tracking_width)
