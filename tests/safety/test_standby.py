@@ -60,6 +60,13 @@ def test_a_silence_of_just_the_bound_is_not_yet_one():
     assert standby.step([], None, 0.0151)
 
 
+def test_the_first_beat_counts_from_when_it_was_told_but_no_longer_than_a_look():
+    standby = Standby()
+    standby.step([beat(stamp=0.4)], None, 0.5)
+    assert not any(standby.step([], None, now) for now in (0.504, 0.5079)), "7 ms at first"
+    assert standby.step([], None, 0.5081)
+
+
 def test_silence_counts_from_when_the_last_beat_was_told(watch):
     assert not watch.step(beat(stamp=watch.now - 0.001)), "told 3 ms ago, when this look ends a sleep of 2 ms"
     taken = [watch.step() for _ in range(10)]
