@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -93,8 +94,8 @@ class LinearEnv:
         reached_memory = Memory(action, self.memory.last_action, *rest)
         self.memory = Memory(action * keep, self.memory.last_action * keep, *rest)
         terminated, truncated = (NONE, ends) if self.truncates else (ends, NONE)
-        reward = self.task.reward(reached, action, self.memory)
-        return Transition(reached, reached_memory, reward, terminated, truncated, ~NONE, self.state, self.memory)
+        rewarded = partial(self.task.reward, reached, action, self.memory)
+        return Transition(reached, reached_memory, terminated, truncated, ~NONE, self.state, self.memory, rewarded)
 
 
 def _learned(kind: type, a: torch.Tensor = MODEL_A, b: torch.Tensor = MODEL_B) -> GradientSource:

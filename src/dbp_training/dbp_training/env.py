@@ -6,7 +6,9 @@ exactly from actions and the clock (`Memory`). Tasks are written against this sp
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +16,9 @@ import torch
 from torch import Tensor
 
 from dbp_training.sim import BatchSim
+
+EVERYONE = slice(None)
+NOBODY = np.zeros(0, dtype=int)
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,6 @@ class Transition:
     """State after the step and before any reset or push, (N, state_size)."""
     reached_memory: Memory
     """Memory after the step and before any reset."""
-    reward: Tensor
-    """(N,)"""
     terminated: Tensor
     """The episode ended in failure, (N,) bool."""
     truncated: Tensor
@@ -54,6 +57,14 @@ class Transition:
     """State the next step starts from: `reached`, pushed, or a new episode's, (N, state_size)."""
     memory: Memory
     """Memory the next step starts from."""
+    rewarded: Callable[[], Tensor]
+    """Computes `reward`."""
+
+    @cached_property
+    def reward(self) -> Tensor:
+        """(N,). Computed when it is first asked for: a first-order trainer takes those of a whole window at once."""
+        with torch.no_grad():
+            return self.rewarded()
 
     @property
     def done(self) -> Tensor:
@@ -102,11 +113,11 @@ class Task(Protocol):
     def controls(self, memory: Memory, action: Tensor, delays: np.ndarray) -> np.ndarray:
         """Actuator inputs of every substep, (N, substeps, nu)."""
 
-    def read_state(self, sim: BatchSim) -> Tensor:
-        """(N, state_size)"""
+    def read_state(self, sim: BatchSim, envs: np.ndarray | slice = EVERYONE) -> Tensor:
+        """State of the environments `envs`, (envs, state_size)."""
 
-    def disturb(self, sim: BatchSim, rng: np.random.Generator) -> bool:
-        """Pushes some environments; False if it touched none."""
+    def disturb(self, sim: BatchSim, rng: np.random.Generator) -> np.ndarray:
+        """Pushes some environments; their indices."""
 
     def advance(self, memory: Memory, action: Tensor, rng: np.random.Generator) -> Memory:
         """The memory after `action`, with a new command here and there."""
@@ -202,14 +213,16 @@ class Env:
         self.total_steps += self.num_envs
         terminated = task.terminated(reached) | ~valid
         truncated = torch.from_numpy(self._age >= task.episode_steps) & ~terminated
-        reward = task.reward(reached, action, memory)
         self.memory = reached_memory = self._fix_commands(task.advance(memory, action, self._rng))
-        done = (terminated | truncated).numpy()
-        touched = task.disturb(self.sim, self._rng)
-        if done.any():
-            self._restart(np.flatnonzero(done))
-        self.state = task.read_state(self.sim) if touched or done.any() else reached
-        return Transition(reached, reached_memory, reward, terminated, truncated, valid, self.state, self.memory)
+        done = np.flatnonzero((terminated | truncated).numpy())
+        moved = np.union1d(task.disturb(self.sim, self._rng), done)
+        if len(done):
+            self._restart(done)
+        self.state = reached
+        if len(moved):
+            self.state = reached.index_copy(0, torch.from_numpy(moved), task.read_state(self.sim, moved))
+        rewarded = partial(task.reward, reached, action, memory)
+        return Transition(reached, reached_memory, terminated, truncated, valid, self.state, self.memory, rewarded)
 
     def _restart(self, envs: np.ndarray) -> None:
         self._age[envs] = 0

@@ -71,10 +71,17 @@ def _actions(envs: int, size: int) -> Iterator[Tensor]:
         yield torch.tanh(wave)
 
 
+@torch.no_grad()
 def _run(env: Env, actions: Iterable[Tensor]) -> None:
+    """Observes, steps and rewards; the rewards all at once, as a first-order trainer takes those of a window."""
+    steps = []
     for action in actions:
-        env.observe(env.state, env.memory)
-        env.step(action)
+        memory = env.memory
+        env.observe(env.state, memory)
+        steps.append((env.step(action).reached, action, memory))
+    reached, taken, memories = zip(*steps, strict=True)
+    memory = memories[0].map(lambda *parts: torch.stack(parts), *memories[1:])
+    env.task.reward(torch.stack(reached), torch.stack(taken), memory)
 
 
 def _inputs(env: Env, begin: dict[str, Any], actions: list[Tensor]) -> Inputs:

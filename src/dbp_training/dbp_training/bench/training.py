@@ -28,8 +28,8 @@ AlgorithmName = Literal[tuple(name for name in ALGORITHMS if name not in ("ppo",
 class Args:
     """Measures a training on this machine; figures for people, and as JSON.
 
-    The environments' step (inputs, simulation, state, reward, observation, resets) and mujoco.batch alone take turns at
-    the same physics, from the same states by the same inputs. Then some windows of a training are taken apart.
+    The environments' step (inputs, simulation, state, observation, resets, and the rewards of some steps at once, as a
+    trainer takes those of a window) and mujoco.batch alone take turns at the same physics, from the same states by the same inputs. Then some windows of a training are taken apart.
     """
 
     json: Path | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -28,7 +29,6 @@ class Imagined(LearnedDynamics):
             terminated = env.task.terminated(seen) | ~valid
             truncated = t.done & ~terminated
             start = torch.where((terminated | truncated)[:, None], t.state, seen)
-            reward = env.task.reward(seen, action.detach(), memory.map(Tensor.detach))
-        return imagined, replace(
-            t, reached=seen, reward=reward, terminated=terminated, truncated=truncated, valid=valid, state=start
-        )
+        rewarded = partial(env.task.reward, seen, action.detach(), memory.map(Tensor.detach))
+        ends = {"terminated": terminated, "truncated": truncated, "valid": valid}
+        return imagined, replace(t, reached=seen, state=start, rewarded=rewarded, **ends)

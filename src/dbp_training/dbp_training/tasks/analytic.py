@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dbp_policy.errors import DbpError
-from dbp_training.env import Episodes, Memory
+from dbp_training.env import EVERYONE, NOBODY, Episodes, Memory
 from dbp_training.sim import BatchSim
 from dbp_training.torch_sim import TorchSim
 
@@ -76,11 +76,11 @@ class AnalyticTask:
     def controls(self, memory: Memory, action: Tensor, delays: np.ndarray) -> np.ndarray:
         return action[:, None].numpy()
 
-    def read_state(self, sim: TorchSim) -> Tensor:
-        return sim.state.clone()
+    def read_state(self, sim: TorchSim, envs: np.ndarray | slice = EVERYONE) -> Tensor:
+        return sim.state[envs].clone()
 
-    def disturb(self, sim: TorchSim, rng: np.random.Generator) -> bool:
-        return False
+    def disturb(self, sim: TorchSim, rng: np.random.Generator) -> np.ndarray:
+        return NOBODY
 
     # Memory ----------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from dbp_policy.errors import DbpError
 from dbp_policy.kinematics import foot_positions
 from dbp_policy.observation import ObservationTerm, Observer, Signals, observation_size
 from dbp_policy.rotations import gravity_body
-from dbp_training.env import Episodes, Memory
+from dbp_training.env import EVERYONE, NOBODY, Episodes, Memory
 from dbp_training.go2_model import PhysicsConfig, picture_model, training_model
 from dbp_training.sim import MujocoBatch, MujocoSim, to_body
 from dbp_training.warp_sim import WarpBatch
@@ -205,24 +205,18 @@ class Go2Task:
         late = np.arange(self.config.physics.substeps) < delays[:, None]
         return np.where(late[..., None], old[:, None], new[:, None])
 
-    def disturb(self, sim: MujocoSim, rng: np.random.Generator) -> bool:
+    def disturb(self, sim: MujocoSim, rng: np.random.Generator) -> np.ndarray:
         r = self.config.randomisation
         if not r.push:
-            return False
+            return NOBODY
         pushed = np.flatnonzero(rng.random(sim.num_sims) < self.dt / r.push_interval)
         sim.qvel[pushed, :2] += rng.uniform(-r.push, r.push, (len(pushed), 2))
-        return len(pushed) > 0
+        return pushed
 
-    def read_state(self, sim: MujocoSim) -> Tensor:
-        quat = sim.qpos[:, 3:7]
-        parts = (
-            to_body(quat, sim.qvel[:, :3]),
-            sim.qvel[:, 3:6],
-            gravity_body(quat),
-            sim.qpos[:, 7:],
-            sim.qvel[:, 6:],
-            sim.qpos[:, 2:3],
-        )
+    def read_state(self, sim: MujocoSim, envs: np.ndarray | slice = EVERYONE) -> Tensor:
+        qpos, qvel = sim.qpos[envs], sim.qvel[envs]
+        quat = qpos[:, 3:7]
+        parts = (to_body(quat, qvel[:, :3]), qvel[:, 3:6], gravity_body(quat), qpos[:, 7:], qvel[:, 6:], qpos[:, 2:3])
         return torch.from_numpy(np.concatenate(parts, axis=-1, dtype=np.float32))
 
     def new_memory(self, num: int, rng: np.random.Generator) -> Memory:

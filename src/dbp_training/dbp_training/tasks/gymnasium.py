@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dbp_policy.errors import DbpError
-from dbp_training.env import Episodes, Memory
+from dbp_training.env import EVERYONE, NOBODY, Episodes, Memory
 from dbp_training.gymnasium_sim import GymnasiumSim
 
 
@@ -122,16 +122,16 @@ class GymnasiumTask:
         inputs = self.action_scale * action.numpy().astype(np.float64)
         return np.broadcast_to(inputs[:, None], (len(inputs), self.substeps, self.action_size))
 
-    def read_state(self, sim: GymnasiumSim) -> Tensor:
-        parts = [sim.qpos[:, self.hidden :], sim.qvel]
-        parts += [_derived(name, sim.derived[name]) for name in self._observed]
-        parts.append(sim.velocity[:, None])
+    def read_state(self, sim: GymnasiumSim, envs: np.ndarray | slice = EVERYONE) -> Tensor:
+        parts = [sim.qpos[envs, self.hidden :], sim.qvel[envs]]
+        parts += [_derived(name, sim.derived[name][envs]) for name in self._observed]
+        parts.append(sim.velocity[envs, None])
         if self._contact_weight:
-            parts.append(self.contact_cost(sim.derived["cfrc_ext"])[:, None])
+            parts.append(self.contact_cost(sim.derived["cfrc_ext"][envs])[:, None])
         return torch.from_numpy(np.concatenate(parts, axis=-1, dtype=np.float32))
 
-    def disturb(self, sim: GymnasiumSim, rng: np.random.Generator) -> bool:
-        return False
+    def disturb(self, sim: GymnasiumSim, rng: np.random.Generator) -> np.ndarray:
+        return NOBODY
 
     # Memory: nothing is asked for ------------------------------------------------------------------------------------
 
