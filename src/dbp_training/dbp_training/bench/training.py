@@ -29,7 +29,8 @@ class Args:
     """Measures a training on this machine; figures for people, and as JSON.
 
     The environments' step (inputs, simulation, state, observation, resets, and the rewards of some steps at once, as a
-    trainer takes those of a window) and mujoco.batch alone take turns at the same physics, from the same states by the same inputs. Then some windows of a training are taken apart.
+    trainer takes those of a window) and mujoco.batch alone take turns at the same physics, from the same states by the
+    same inputs. Then some windows of a training are taken apart.
     """
 
     json: Path | None = None
