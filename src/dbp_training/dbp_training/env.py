@@ -207,8 +207,9 @@ class Env:
         task, before, memory = self.task, self.state, self.memory
         valid = torch.from_numpy(~self.sim.step(task.controls(memory, action, self._delays)))
         reached = task.read_state(self.sim)
-        valid &= torch.isfinite(reached).all(-1)
-        reached = torch.where(valid[:, None], reached, before)
+        valid &= torch.isfinite(reached.sum(-1))
+        if not valid.all():
+            reached = torch.where(valid[:, None], reached, before)
         self._age += 1
         self.total_steps += self.num_envs
         terminated = task.terminated(reached) | ~valid
