@@ -216,7 +216,8 @@ class Env:
         truncated = torch.from_numpy(self._age >= task.episode_steps) & ~terminated
         self.memory = reached_memory = self._fix_commands(task.advance(memory, action, self._rng))
         done = np.flatnonzero((terminated | truncated).numpy())
-        moved = np.union1d(task.disturb(self.sim, self._rng), done)
+        pushed = task.disturb(self.sim, self._rng)
+        moved = np.union1d(pushed, done) if len(pushed) else done
         if len(done):
             self._restart(done)
         self.state = reached

@@ -150,6 +150,9 @@ class Go2Task:
         names = tuple(self.model.joint(i).name for i in range(1, self.model.njnt))
         if names != go2.JOINT_NAMES:
             raise DbpError(f"go2.xml: expected the joints {list(go2.JOINT_NAMES)}, got {list(names)}")
+        self._feet = [self.model.geom(f"{leg}_foot").id for leg in go2.LEGS]
+        self._joints = self.model.jnt_dofadr[[self.model.joint(name).id for name in go2.JOINT_NAMES]]
+        self._base = self.model.body("base").id
         device = self.config.physics.warp_device
         return MujocoBatch(self.model, num_envs, threads) if device is None else WarpBatch(self.model, num_envs, device)
 
@@ -173,22 +176,20 @@ class Go2Task:
     def _randomise(self, sim: MujocoSim, envs: np.ndarray, rng: np.random.Generator) -> None:
         r, model, num = self.config.randomisation, self.model, len(envs)
         if r.friction is not None:
-            feet = [model.geom(f"{leg}_foot").id for leg in go2.LEGS]
-            sim.field("geom_friction")[envs[:, None], feet, 0] = rng.uniform(*r.friction, (num, 1))
-        joints = model.jnt_dofadr[[model.joint(name).id for name in go2.JOINT_NAMES]]
+            sim.field("geom_friction")[envs[:, None], self._feet, 0] = rng.uniform(*r.friction, (num, 1))
         for name, span in (
             ("dof_frictionloss", r.joint_friction),
             ("dof_damping", r.joint_damping),
             ("dof_armature", r.armature),
         ):
             if span is not None:
-                sim.field(name)[envs[:, None], joints] = rng.uniform(*span, (num, 12))
+                sim.field(name)[envs[:, None], self._joints] = rng.uniform(*span, (num, 12))
         if r.gain:
             kp = self.config.kp * rng.uniform(1.0 - r.gain, 1.0 + r.gain, (num, 12))
             kd = self.config.kd * rng.uniform(1.0 - r.gain, 1.0 + r.gain, (num, 12))
             sim.field("actuator_gainprm")[envs, :, 0] = kp
             sim.field("actuator_biasprm")[envs, :, 1:3] = np.stack([-kp, -kd], -1)
-        base = model.body("base").id
+        base = self._base
         if r.payload is not None:
             sim.field("body_mass")[envs, base] = model.body_mass[base] + rng.uniform(*r.payload, num)
         if r.com:
