@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dbp_policy import go2
 from dbp_policy.kinematics import foot_positions
-from dbp_policy.observation import advance_phase, term
+from dbp_policy.observation import term
 from dbp_training.env import Episodes, Memory
 from dbp_training.sim import MujocoSim
 from dbp_training.tasks.go2_robot import (
@@ -182,9 +182,6 @@ class Go2Handstand(Go2Task):
         sim.qpos[up, 7:] = q
         sim.qvel[up, :3] = np.stack([-rate * foot_z, zero, rate * foot_x], -1)
         sim.qvel[up, 4] = rate
-
-    def next_phase(self, memory: Memory) -> Tensor:
-        return advance_phase(memory.phase, self.config.gait_hz, self.config.rate_hz)
 
     def new_commands(self, num: int, rng: np.random.Generator) -> Tensor:
         up = rng.random(num) >= self.config.down

@@ -14,7 +14,7 @@ from torch import Tensor
 from dbp_policy import go2
 from dbp_policy.errors import DbpError
 from dbp_policy.kinematics import foot_positions
-from dbp_policy.observation import ObservationTerm, Observer, Signals, observation_size
+from dbp_policy.observation import ObservationTerm, Observer, Signals, advance_phase, observation_size
 from dbp_policy.rotations import gravity_body
 from dbp_training.env import EVERYONE, NOBODY, Episodes, Memory
 from dbp_training.go2_model import PhysicsConfig, picture_model, training_model
@@ -236,7 +236,7 @@ class Go2Task:
 
     def next_phase(self, memory: Memory) -> Tensor:
         """The clock's phase one step on, (..., 1)."""
-        return memory.phase
+        return advance_phase(memory.phase, self.gait_hz, self.config.rate_hz)
 
     def new_commands(self, num: int, rng: np.random.Generator) -> Tensor:
         """Commands as they change between and during episodes, (num, 3)."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dbp_policy.kinematics import foot_positions
-from dbp_policy.observation import advance_phase, term
+from dbp_policy.observation import term
 from dbp_training.env import Episodes, Memory
 from dbp_training.evaluate import episode_means, settled
 from dbp_training.tasks.go2_robot import DQ, GRAVITY, GYRO, HEIGHT, VELOCITY, Go2Config, Go2Task, feet, gait, square
@@ -104,9 +104,6 @@ class Go2Walk(Go2Task):
         )
         self._command_max = np.array(config.command_max, dtype=np.float32)
         self._nominal_foot = foot_positions(self._default_q, torch)
-
-    def next_phase(self, memory: Memory) -> Tensor:
-        return advance_phase(memory.phase, self.config.gait_hz, self.config.rate_hz)
 
     def new_commands(self, num: int, rng: np.random.Generator) -> Tensor:
         command = rng.uniform(-1.0, 1.0, (num, 3)) * (rng.random((num, 1)) >= self.config.zero_command)
