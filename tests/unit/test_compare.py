@@ -15,7 +15,7 @@ from dbp_training import train as train_module
 from dbp_training.algorithms import ALGORITHMS
 from dbp_training.compare import Compare, compare
 from dbp_training.comparison import page, write_comparison
-from dbp_training.curves import _last_pass, first_reached, over_seeds
+from dbp_training.curves import _last_pass, first_reached, is_reached, over_seeds
 from dbp_training.first_order import FirstOrderTrainer
 from dbp_training.gradient.decoupled import Decoupled
 
@@ -79,6 +79,14 @@ def test_segments_are_compared_as_algorithms_are_and_the_page_gives_the_ratio(tm
     result = json.loads((tmp_path / "results/segments.json").read_text())
     assert [run["algorithm"] for run in result["runs"]] == ["shac, segment 2", "shac, segment 8"]
     assert "--segments 2 8" in result["command"]
+
+
+def test_a_goal_is_reached_with_every_figure_at_its_bound():
+    goal = [("error", "<=", 0.15), ("survival", ">=", 0.9)]
+    assert is_reached({"error": 0.15, "survival": 0.9, "other": 7.0}, goal)
+    for wrong in ({"error": 0.151}, {"survival": 0.899}, {"error": float("nan")}):
+        assert not is_reached({"error": 0.1, "survival": 1.0, **wrong}, goal)
+    assert not is_reached({"error": 0.1}, goal)
 
 
 def test_the_ratio_is_of_the_medians():

@@ -228,6 +228,23 @@ def test_a_task_without_randomisation_says_so(tmp_path):
         _train(tmp_path / "run", task="push_t", observe_velocity=True)
 
 
+def test_a_run_ends_at_the_first_evaluation_that_reaches_the_goal(tmp_path, monkeypatch):
+    asked = []
+
+    def second(figures: dict, goal) -> bool:
+        asked.append(figures)
+        assert goal == TASKS["point_mass"].goal and "success" in figures
+        return len(asked) == 2
+
+    monkeypatch.setattr(train_module, "is_reached", second)
+    options = {"task": "point_mass", "steps": 4000, "evaluations": 8}
+    assert _train(tmp_path / "run", until_goal=True, **options) == 0
+    evaluation = RunFolder(tmp_path / "run").read_evaluation()
+    assert len(asked) == 2 and 800 < evaluation["env_steps"] < 2500
+    assert _train(tmp_path / "whole", **options) == 0
+    assert len(asked) == 2 and RunFolder(tmp_path / "whole").read_evaluation()["env_steps"] >= 4000
+
+
 def test_a_run_begins_with_what_another_has_learned(tmp_path):
     _train(tmp_path / "first", algorithm="dmo-sapo")
     kept = RunFolder(tmp_path / "first").load_checkpoint()
@@ -281,13 +298,15 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path):
         ({"minutes": float("nan"), "steps": None}, "expected a positive number, got nan"),
         ({"steps": -1}, "expected a positive number"),
         ({"threads": 0}, "--threads"),
+        ({"until_goal": True}, "--until-goal: expected --evaluations"),
+        ({"task": "hopper", "until_goal": True, "evaluations": 3}, "--until-goal: expected a task with a goal"),
         ({"segment": 0}, "--segment: expected a positive number"),
         ({"model_hidden": (64, 0)}, "--model-hidden: expected a positive number"),
         ({"command_max": (1.0, -0.6, 1.0)}, "--command-max: expected"),
         ({"command_max": (float("nan"), 0.6, 1.0)}, "--command-max: expected"),
     ):
         with pytest.raises(DbpError, match=message):
-            checked(Train(task="go2_walk", **changes))
+            checked(Train(**{"task": "go2_walk", **changes}))
     with pytest.raises(DbpError, match="found no config.json"):
         train(Train(task="go2_walk", out=tmp_path, resume=True))
 

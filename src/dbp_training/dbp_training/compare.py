@@ -51,6 +51,8 @@ class Compare:
     """As in ./dbp train, for the algorithms with a learned model."""
     evaluations: int = 20
     """Evaluations on the way of each run; their time does not count."""
+    until_goal: bool = False
+    """End each run at the first of these that reaches what is expected of the task: for how soon, not how well."""
     threads: int = 2
     """Threads of the simulator."""
     runs: Path | None = None
@@ -69,7 +71,9 @@ def _wanted(args: Compare) -> list[Train]:
     root = args.runs or Path("runs") / f"compare-{args.task}"
     if args.evaluations < 1:
         raise DbpError(f"--evaluations: expected a positive number, got {args.evaluations}")
-    common = {name: getattr(args, name) for name in ("minutes", "steps", "randomise", "evaluations", "threads")}
+    common = {
+        name: getattr(args, name) for name in ("minutes", "steps", "randomise", "evaluations", "until_goal", "threads")
+    }
     if len(set(args.segments)) < len(args.segments):
         raise DbpError(f"--segments: expected different numbers, got {' '.join(map(str, args.segments))}")
     return [
@@ -163,6 +167,7 @@ def _collect(args: Compare, wanted: list[Train], errors: dict[Path, str]) -> dic
     command += f" --segments {' '.join(map(str, args.segments))}" if args.segments else ""
     command += f" --model-hidden {' '.join(map(str, args.model_hidden))}" if args.model_hidden else ""
     command += f" --randomise {args.randomise} --evaluations {args.evaluations} --threads {args.threads}"
+    command += " --until-goal" if args.until_goal else ""
     goal = [list(bound) for bound in TASKS[args.task].goal]
     return {"task": args.task, "command": command, "git_hash": git_hash(), "goal": goal, "runs": runs}
 

@@ -70,12 +70,21 @@ def first_reached(evaluations: dict[str, Curve], goal: Goal) -> dict[str, float]
     met: list[set[float]] = []
     for name, sign, bound in goal:
         curve = evaluations.get(name, {"env_steps": []})
-        good = [value <= bound if sign == "<=" else value >= bound for value in curve.get(name, [])]
+        good = [_is_within(value, sign, bound) for value in curve.get(name, [])]
         met.append({step for step, is_good in zip(curve["env_steps"], good, strict=True) if is_good})
         for i, step in enumerate(curve["env_steps"]):
             places[step] = {axis: curve[axis][i] for axis in AXES}
     both = set.intersection(*met)
     return places[min(both)] if both else None
+
+
+def is_reached(figures: dict[str, float], goal: Goal) -> bool:
+    """Whether one evaluation has every figure of the goal within its bound; NaN is not."""
+    return all(name in figures and _is_within(figures[name], sign, bound) for name, sign, bound in goal)
+
+
+def _is_within(value: float, sign: str, bound: float) -> bool:
+    return value <= bound if sign == "<=" else value >= bound
 
 
 def over_seeds(curves: Sequence[Curve], axis: str, column: str) -> dict[str, list[float]]:

@@ -37,6 +37,8 @@ class RunConfig:
     """Length of the training in environment steps, or None."""
     evaluations: int = 0
     """How many there are on the way."""
+    until_goal: bool = False
+    """Ends at the first of them that reaches the task's goal."""
     git_hash: str = "unknown"
     began_with: RunConfig | None = None
     """The run whose networks, model and replay this one began with."""

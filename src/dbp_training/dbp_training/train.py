@@ -17,6 +17,7 @@ from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError, run_main
 from dbp_training import parallel
 from dbp_training.algorithms import ALGORITHMS, Algorithm
+from dbp_training.curves import is_reached
 from dbp_training.env import Env
 from dbp_training.evaluate import evaluate
 from dbp_training.progress import ProgressLine, Stop
@@ -80,6 +81,8 @@ class Train:
     """Let go2_walk's policy read the velocity of its trunk, which a robot's estimator gives."""
     evaluations: int = 0
     """How often to evaluate on the way, as after the training; that time does not count."""
+    until_goal: bool = False
+    """End at the first of these evaluations that reaches what is expected of the task."""
     measure_gradient: int | None = None
     """Windows between measurements of how good the gradient is, 0 for none; the task's own unless given: 10 where the
     exact gradient is known, none elsewhere, where finite differences take seconds."""
@@ -125,6 +128,10 @@ def checked(args: Train) -> Train:
         raise DbpError(f"--measure-gradient: expected a number that is not negative, got {args.measure_gradient}")
     if args.evaluations < 0:
         raise DbpError(f"--evaluations: expected a number that is not negative, got {args.evaluations}")
+    if args.until_goal and not args.evaluations:
+        raise DbpError("--until-goal: expected --evaluations to tell it by, got none")
+    if args.until_goal and not TASKS[args.task].goal:
+        raise DbpError(f"--until-goal: expected a task with a goal, got {args.task}")
     if args.command_max is not None and not all(0 <= value < float("inf") for value in args.command_max):
         raise DbpError(f"--command-max: expected numbers that are not negative, got {args.command_max}")
     return args
@@ -157,6 +164,7 @@ def new_config(args: Train) -> RunConfig:
         minutes=args.minutes if args.minutes or args.steps else TASKS[args.task].minutes,
         steps=args.steps,
         evaluations=args.evaluations,
+        until_goal=args.until_goal,
         git_hash=git_hash(),
         began_with=_earlier(args, algorithm),
     )
@@ -188,6 +196,8 @@ class Training:
         torch.set_num_threads(1)
         torch.manual_seed(config.seed)
         self.folder, self.config = folder, config
+        if parallel.size() > 1 and config.until_goal:
+            raise DbpError(f"--until-goal: expected one process, got {parallel.size()}")
         if parallel.size() > 1 and config.algorithm.first_order is None:
             raise DbpError(f"{config.algorithm.name}: expected one process for a baseline, got {parallel.size()}")
         self.task = TASKS[config.task].make(config.task_config)
@@ -198,6 +208,7 @@ class Training:
         self.elapsed = 0.0
         """Time trained so far, over all resumes [s]."""
         self.prepared = False
+        self.reached_goal = False
 
     def load(self) -> None:
         """Continues from the folder's checkpoint."""
@@ -230,6 +241,8 @@ class Training:
     @property
     def progress(self) -> float:
         """From 0 to 1 over the run."""
+        if self.reached_goal:
+            return 1.0
         if self.config.steps:
             return min(1.0, self.env_steps / self.config.steps)
         return min(1.0, self.elapsed / (60.0 * self.config.minutes))
@@ -258,7 +271,9 @@ class Training:
             if self._evaluations_due() > evaluated:
                 begin, evaluated = time.monotonic(), self._evaluations_due()
                 if self.progress < 1.0 and leads:  # the last one comes after the training, with more figures
-                    log_evaluation(log, self.evaluate_nominal(), self.env_steps)
+                    evaluation = self.evaluate_nominal()
+                    log_evaluation(log, evaluation, self.env_steps)
+                    self.reached_goal = self.config.until_goal and is_reached(evaluation, TASKS[self.config.task].goal)
                 started += time.monotonic() - begin
             if self.elapsed - saved > _CHECKPOINT_S:
                 self.save()
