@@ -114,7 +114,7 @@ def _other_side(joint: str) -> str:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_foot_positions_and_jacobians_are_mujocos(model, data, seed):
+def test_foot_and_knee_positions_and_jacobians_are_mujocos(model, data, seed):
     rng = np.random.default_rng(seed)
     data.qpos[:3] = rng.normal(size=3)
     data.qpos[3:7] = rng.normal(size=4)
@@ -122,10 +122,12 @@ def test_foot_positions_and_jacobians_are_mujocos(model, data, seed):
     mujoco.mj_fwdPosition(model, data)
     base = model.body("base").id
     to_base = data.xmat[base].reshape(3, 3).T
-    feet, jacobians = kinematics.foot_positions(q), kinematics.foot_jacobians(q)
+    feet, jacobians, knees = kinematics.foot_positions(q), kinematics.foot_jacobians(q), kinematics.knee_positions(q)
     for i, leg in enumerate(go2.LEGS):
         site = model.site(f"{leg}_foot").id
         np.testing.assert_allclose(feet[i], to_base @ (data.site_xpos[site] - data.xpos[base]), atol=1e-12)
+        calf = model.body(f"{leg}_calf").id
+        np.testing.assert_allclose(knees[i], to_base @ (data.xpos[calf] - data.xpos[base]), atol=1e-12)
         jac = np.zeros((3, model.nv))
         mujoco.mj_jacSite(model, data, jac, None, site)
         np.testing.assert_allclose(jacobians[i], to_base @ jac[:, 6 + 3 * i : 9 + 3 * i], atol=1e-12)

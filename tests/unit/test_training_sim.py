@@ -116,7 +116,7 @@ def test_a_delayed_action_acts_that_many_substeps_late():
     task = Go2Walk()
     env = Env(task, 5, seed=0)
     action = torch.ones(5, 12)
-    controls = task.controls(env.memory, action, np.arange(5))
+    controls = task.controls(env.state, env.memory, action, np.arange(5))
     for late in range(5):
         new = controls[late, :, 0] == go2.STAND_Q[0] + task.config.action_scale
         assert new.tolist() == [k >= late for k in range(4)]

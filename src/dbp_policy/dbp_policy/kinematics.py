@@ -29,12 +29,21 @@ def foot_positions(q, xp=np):
     Returns:
         Shape (..., 4, 3), legs in SDK order.
     """
+    return _leg_points(q, _L2, _FX, xp)
+
+
+def knee_positions(q, xp=np):
+    """The four knees in the base frame: `foot_positions` without the calf, as the foot of a calf without length [m]."""
+    return _leg_points(q, 0.0, 0.0, xp)
+
+
+def _leg_points(q, calf_length: float, foot_offset: float, xp):
     legs = q.reshape((*q.shape[:-1], 4, 3))
     angles = xp.stack([legs[..., 0], legs[..., 1], legs[..., 1] + legs[..., 2]])  # a, b, b + c
     sines, cosines = xp.sin(angles), xp.cos(angles)
     sa, sb, sbc, ca, cb, cbc = sines[0], sines[1], sines[2], cosines[0], cosines[1], cosines[2]
-    x = -_L1 * sb - _L2 * sbc + _FX * cbc
-    z = -_L1 * cb - _L2 * cbc - _FX * sbc
+    x = -_L1 * sb - calf_length * sbc + foot_offset * cbc
+    z = -_L1 * cb - calf_length * cbc - foot_offset * sbc
     d, hip = (_OFFSET_Y, _HIP) if xp is np else (xp.asarray(_OFFSET_Y, dtype=q.dtype), xp.asarray(_HIP, dtype=q.dtype))
     y_base = d * ca - z * sa
     z_base = d * sa + z * ca

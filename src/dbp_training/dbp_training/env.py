@@ -110,8 +110,8 @@ class Task(Protocol):
     def new_delays(self, num: int, rng: np.random.Generator) -> np.ndarray:
         """How many substeps late each of `num` episodes applies its actions, (num,) int."""
 
-    def controls(self, memory: Memory, action: Tensor, delays: np.ndarray) -> np.ndarray:
-        """Actuator inputs of every substep, (N, substeps, nu)."""
+    def controls(self, state: Tensor, memory: Memory, action: Tensor, delays: np.ndarray) -> np.ndarray:
+        """Actuator inputs of every substep of a step that begins at `state`, (N, substeps, nu)."""
 
     def read_state(self, sim: BatchSim, envs: np.ndarray | slice = EVERYONE) -> Tensor:
         """State of the environments `envs`, (envs, state_size)."""
@@ -205,7 +205,7 @@ class Env:
 
     def _step(self, action: Tensor) -> Transition:
         task, before, memory = self.task, self.state, self.memory
-        valid = torch.from_numpy(~self.sim.step(task.controls(memory, action, self._delays)))
+        valid = torch.from_numpy(~self.sim.step(task.controls(before, memory, action, self._delays)))
         reached = task.read_state(self.sim)
         valid &= torch.isfinite(reached.sum(-1))
         if not valid.all():

@@ -73,7 +73,7 @@ class AnalyticTask:
     def new_delays(self, num: int, rng: np.random.Generator) -> np.ndarray:
         return np.zeros(num, dtype=int)
 
-    def controls(self, memory: Memory, action: Tensor, delays: np.ndarray) -> np.ndarray:
+    def controls(self, state: Tensor, memory: Memory, action: Tensor, delays: np.ndarray) -> np.ndarray:
         return action[:, None].numpy()
 
     def read_state(self, sim: TorchSim, envs: np.ndarray | slice = EVERYONE) -> Tensor:

@@ -33,6 +33,7 @@ from dbp_training.tasks.go2_robot import (
     feet,
     full_randomisation,
     gait,
+    knee_heights,
     square,
 )
 
@@ -62,9 +63,11 @@ FRONT_PHASE = torch.tensor([0.0, 0.5])
 _GRAVITY_UP = (0.9806, 0.0, -0.1961)
 """Direction of gravity in body axes at `PITCH`."""
 _GRAVITY_DOWN = (0.0, 0.0, -1.0)
-_TORQUE_SHARE = 0.7
-"""Of the motors' torque that a step may still ask for at its end, when the joint has moved towards its target: on the
-robot targets are shortened to what the motors reach at its beginning."""
+_FULL_TORQUE = 0.5
+"""Share of the no-load speed up to which a motor has all of its torque (`pd.limit_torque`); the training simulator's
+motors have it at any speed."""
+_START_PITCH = 0.4
+"""From here on [rad] knees and rear feet are above the ground with the joints at `UP_Q`."""
 _NOSE = 0.33
 """From the trunk's centre forward to the end of its head [m]."""
 
@@ -86,13 +89,14 @@ class Weights:
     feet: float = 20.0
     step: float = 100.0
     joint_limit: float = 20.0
+    overspeed: float = 0.005
+    knees: float = 100.0
     pose: float = 0.3
     hips: float = 0.5
     rear_pose: float = 0.01
     roll_pitch_rate: float = 0.005
     joint_velocity: float = 1e-4
     torque: float = 1e-4
-    excess_torque: float = 0.003
     action_rate: float = 0.02
 
 
@@ -106,6 +110,7 @@ class Go2HandstandConfig(Go2Config):
     """Damping [N·m·s/rad]."""
     action_scale: float = 1.0
     """Target angle per unit of action [rad]."""
+    within_reach: bool = True
     gait_hz: float = 2.5
     """At which the front feet step while they carry the robot."""
     swing_height: float = 0.06
@@ -129,6 +134,10 @@ class Go2HandstandConfig(Go2Config):
     """Of the velocity rewards exp(-error² / width) [m²/s², rad²/s²]."""
     min_height: float = 0.14
     """Below this height of the trunk's centre the robot has fallen [m]."""
+    min_knee: float = 0.02
+    """Below this height of a knee it has hit the ground [m]; the training simulator's knees would go through it."""
+    knee_room: float = 0.07
+    """Knees stay this high [m]."""
     min_nose: float = 0.06
     """Below this height the head has hit the ground [m]."""
     max_roll: float = 0.7
@@ -158,7 +167,7 @@ class Go2Handstand(Go2Task):
             f" there at up to {config.yaw_rate_max:g} rad/s (the third), and brings it down onto all four for less;"
             f" a new action {config.rate_hz:g} times a second."
         )
-        self._tau_max = torch.tensor(go2.TAU_MAX, dtype=torch.float32)
+        self._full_torque = torch.tensor(_FULL_TORQUE * go2.DQ_MAX, dtype=torch.float32)
         self._stand_q = torch.tensor(go2.STAND_Q, dtype=torch.float32)
         self._q_min = torch.tensor(go2.Q_MIN + config.limit_margin, dtype=torch.float32)
         self._q_max = torch.tensor(go2.Q_MAX - config.limit_margin, dtype=torch.float32)
@@ -171,7 +180,7 @@ class Go2Handstand(Go2Task):
         up = envs[rng.random(len(envs)) < self.config.start_up]
         zero = np.zeros(len(up))
         q = UP_Q + rng.uniform(-0.1, 0.1, (len(up), 12))
-        pitch = rng.uniform(0.2, PITCH + 0.2, len(up))
+        pitch = rng.uniform(_START_PITCH, PITCH + 0.2, len(up))
         rate = (PITCH - pitch) * rng.uniform(0.0, 5.0, len(up))
         foot = foot_positions(q)[:, :2].mean(axis=1)
         # Where the front feet are from the trunk's centre, in the world's axes; the trunk turns about them.
@@ -218,9 +227,9 @@ class Go2Handstand(Go2Task):
         reward = reward - w.rear_pose * up * square(q[..., 6:] - self._stand_q[6:])
         reward = reward - w.joint_limit * square(torch.relu(self._q_min - q) + torch.relu(q - self._q_max))
         reward = reward - w.roll_pitch_rate * rolling - w.joint_velocity * square(dq)
-        torque = self.torque(reached, action)
-        reward = reward - w.torque * square(torque)
-        reward = reward - w.excess_torque * square(torch.relu(torque.abs() - _TORQUE_SHARE * self._tau_max))
+        reward = reward - w.overspeed * square(torch.relu(dq.abs() - self._full_torque))
+        reward = reward - w.knees * square(torch.relu(c.knee_room - knee_heights(reached)))
+        reward = reward - w.torque * square(self.torque(reached, action))
         return reward - w.action_rate * square(action - memory.last_action)
 
     def alignment(self, gravity: Tensor, up: Tensor) -> Tensor:
@@ -231,7 +240,8 @@ class Go2Handstand(Go2Task):
     def terminated(self, reached: Tensor) -> Tensor:
         c = self.config
         gravity, height = reached[..., GRAVITY], reached[..., HEIGHT]
-        safe = (height > c.min_height) & (height - _NOSE * gravity[..., 0] > c.min_nose)
+        knees = (knee_heights(reached) > c.min_knee).all(-1)
+        safe = knees & (height > c.min_height) & (height - _NOSE * gravity[..., 0] > c.min_nose)
         return ~(safe & (gravity[..., 1].abs() < c.max_roll) & (gravity[..., 2] < c.max_over))
 
     def metrics(self, reached: Tensor, memory: Memory) -> dict[str, Tensor]:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from dbp_policy import go2
 from dbp_policy.errors import DbpError
-from dbp_policy.kinematics import foot_positions
+from dbp_policy.kinematics import foot_positions, knee_positions
 from dbp_policy.observation import ObservationTerm, Observer, Signals, advance_phase, observation_size
+from dbp_policy.pd import clip_to_reach
 from dbp_policy.rotations import gravity_body
 from dbp_training.env import EVERYONE, NOBODY, Episodes, Memory
 from dbp_training.go2_model import PhysicsConfig, picture_model, training_model
@@ -100,6 +101,9 @@ class Go2Config:
     """Damping [N·m·s/rad] (same source)."""
     action_scale: float = 0.5
     """Target angle per unit of action [rad]."""
+    within_reach: bool = False
+    """Shorten targets as the robot does, to what the motors reach at the beginning of a step; where the gains ask for
+    less than the motors' torque in any case it changes nothing."""
     rate_hz: float = 50.0
     episode_s: float = 10.0
     command_interval: float = 5.0
@@ -201,8 +205,12 @@ class Go2Task:
         longest = round(self.config.randomisation.delay / self.config.physics.timestep)
         return rng.integers(0, longest + 1, num)
 
-    def controls(self, memory: Memory, action: Tensor, delays: np.ndarray) -> np.ndarray:
-        new, old = (self.default_q + self.config.action_scale * a.numpy() for a in (action, memory.last_action))
+    def controls(self, state: Tensor, memory: Memory, action: Tensor, delays: np.ndarray) -> np.ndarray:
+        c = self.config
+        new, old = (self.default_q + c.action_scale * a.numpy() for a in (action, memory.last_action))
+        if c.within_reach:
+            q, dq = state[:, Q].numpy(), state[:, DQ].numpy()
+            new, old = (clip_to_reach(target, q, dq, c.kp, c.kd) for target in (new, old))
         late = np.arange(self.config.physics.substeps) < delays[:, None]
         return np.where(late[..., None], old[:, None], new[:, None])
 
@@ -280,6 +288,12 @@ def feet(state: Tensor) -> tuple[Tensor, Tensor]:
     foot = foot_positions(state[..., Q], torch)
     height = state[..., HEIGHT, None] - (foot * state[..., None, GRAVITY]).sum(-1)
     return foot, height - go2.FOOT_RADIUS
+
+
+def knee_heights(state: Tensor) -> Tensor:
+    """Of the knees' centres above the ground, (..., 4) [m]."""
+    knee = knee_positions(state[..., Q], torch)
+    return state[..., HEIGHT, None] - (knee * state[..., None, GRAVITY]).sum(-1)
 
 
 def gait(leg_phase: Tensor, softness: float) -> tuple[Tensor, Tensor]:

@@ -118,7 +118,7 @@ class GymnasiumTask:
     def new_delays(self, num: int, rng: np.random.Generator) -> np.ndarray:
         return np.zeros(num, dtype=int)
 
-    def controls(self, memory: Memory, action: Tensor, delays: np.ndarray) -> np.ndarray:
+    def controls(self, state: Tensor, memory: Memory, action: Tensor, delays: np.ndarray) -> np.ndarray:
         inputs = self.action_scale * action.numpy().astype(np.float64)
         return np.broadcast_to(inputs[:, None], (len(inputs), self.substeps, self.action_size))
 
