@@ -109,7 +109,7 @@ def test_a_handstands_contract_has_its_own_zero_pose_and_commands(tmp_path):
     contract = make_contract(config, {})
     assert contract.default_q == tuple(task.default_q) and contract.default_q[1] == 0.1
     assert (contract.command_min, contract.command_max) == ((0.0, 0.0, -0.3), (1.0, 0.0, 0.3))
-    assert (contract.gait_hz, contract.kp[0], contract.kd[0], contract.action_scale[0]) == (0.0, 30.0, 0.8, 1.0)
+    assert (contract.gait_hz, contract.kp[0], contract.kd[0], contract.action_scale[0]) == (2.5, 30.0, 0.8, 1.0)
     export_actor(Actor(task.observation_size, 12, (16,)).eval(), contract, tmp_path / "policy.onnx")
     assert load_runner(tmp_path / "policy.onnx").contract.observation == task.observation_terms
     text = card(config, {}, "policy.onnx")
