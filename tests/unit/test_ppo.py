@@ -11,7 +11,7 @@ import torch
 pytest.importorskip("rsl_rl")
 
 from dbp_policy.onnx_policy import load_runner  # noqa: E402
-from dbp_training.algorithms import ppo  # noqa: E402
+from dbp_training.algorithms import ALGORITHMS, ppo  # noqa: E402
 from dbp_training.env import Env  # noqa: E402
 from dbp_training.evaluate import evaluate  # noqa: E402
 from dbp_training.export import export  # noqa: E402
@@ -19,6 +19,7 @@ from dbp_training.ppo import PpoTrainer  # noqa: E402
 from dbp_training.run_folder import RunConfig, RunFolder  # noqa: E402
 from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig  # noqa: E402
 from dbp_training.tasks.point_mass import PointMass  # noqa: E402
+from dbp_training.tasks.registry import TASKS  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -38,6 +39,11 @@ def test_it_learns_to_reach_a_point():
     assert after["final_distance"] < 0.5 * before["final_distance"]
     assert figures[-1]["reward"] > figures[0]["reward"] and trainer.gradient_steps == 60 * 5 * 4
     assert trainer.env.total_steps == 60 * 24 * 32
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_its_networks_are_as_large_as_those_it_is_compared_with(task):
+    assert ALGORITHMS["ppo"](task, False).ppo.hidden == ALGORITHMS["dmo"](task, False).first_order.hidden
 
 
 def test_it_goes_on_along_the_same_curve_from_its_state(tmp_path):

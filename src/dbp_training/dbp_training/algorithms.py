@@ -154,7 +154,7 @@ def apg_mc(task: str, randomised: bool = False) -> Algorithm:
 
 def ppo(task: str, randomised: bool = False) -> Algorithm:
     """Proximal policy optimisation by rsl-rl-lib: the baseline (arXiv 1707.06347)."""
-    return Algorithm("ppo", "none", None, None, PpoConfig())
+    return Algorithm("ppo", "none", None, None, PpoConfig(hidden=_preset(task, randomised)[0].hidden))
 
 
 def sac(task: str, randomised: bool = False) -> Algorithm:

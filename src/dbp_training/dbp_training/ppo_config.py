@@ -15,7 +15,7 @@ class PpoConfig:
     epochs: int = 5
     minibatches: int = 4
     hidden: tuple[int, ...] = (256, 128, 64)
-    """Hidden layers of actor and critic."""
+    """Hidden layers of actor and critic; those of the first-order algorithms' actor (`algorithms.py`)."""
     init_std: float = 0.5
     """Of the exploration at the start; it is learned."""
     lr: float = 1e-3
