@@ -95,6 +95,7 @@ class Weights:
     hips: float = 0.5
     rear_pose: float = 0.01
     roll_pitch_rate: float = 0.005
+    steady: float = 0.02
     joint_velocity: float = 1e-4
     torque: float = 1e-4
     action_rate: float = 0.02
@@ -126,6 +127,8 @@ class Go2HandstandConfig(Go2Config):
     start_up: float = 0.6
     """Share of training episodes that start on the front legs or on the way there, swinging up; none where
     starts are not randomised."""
+    start_balancing: float = 0.5
+    """Share of these that start near the balance and nearly at rest."""
     height_up: float = 0.53
     """Of the trunk's centre on the front legs [m]."""
     height_down: float = 0.30
@@ -180,8 +183,10 @@ class Go2Handstand(Go2Task):
         up = envs[rng.random(len(envs)) < self.config.start_up]
         zero = np.zeros(len(up))
         q = UP_Q + rng.uniform(-0.1, 0.1, (len(up), 12))
-        pitch = rng.uniform(_START_PITCH, PITCH + 0.2, len(up))
-        rate = (PITCH - pitch) * rng.uniform(0.0, 5.0, len(up))
+        balancing = rng.random(len(up)) < self.config.start_balancing
+        near, way = PITCH + rng.uniform(-0.15, 0.15, len(up)), rng.uniform(_START_PITCH, PITCH + 0.2, len(up))
+        pitch = np.where(balancing, near, way)
+        rate = np.where(balancing, rng.uniform(-0.5, 0.5, len(up)), (PITCH - way) * rng.uniform(0.0, 5.0, len(up)))
         foot = foot_positions(q)[:, :2].mean(axis=1)
         # Where the front feet are from the trunk's centre, in the world's axes; the trunk turns about them.
         foot_x = np.cos(pitch) * foot[:, 0] + np.sin(pitch) * foot[:, 2]
@@ -226,7 +231,7 @@ class Go2Handstand(Go2Task):
         reward = reward - w.pose * (1.0 - up) * square(q - self._stand_q)
         reward = reward - w.rear_pose * up * square(q[..., 6:] - self._stand_q[6:])
         reward = reward - w.joint_limit * square(torch.relu(self._q_min - q) + torch.relu(q - self._q_max))
-        reward = reward - w.roll_pitch_rate * rolling - w.joint_velocity * square(dq)
+        reward = reward - (w.roll_pitch_rate + w.steady * stepping) * rolling - w.joint_velocity * square(dq)
         reward = reward - w.overspeed * square(torch.relu(dq.abs() - self._full_torque))
         reward = reward - w.knees * square(torch.relu(c.knee_room - knee_heights(reached)))
         reward = reward - w.torque * square(self.torque(reached, action))
