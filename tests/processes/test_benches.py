@@ -79,4 +79,6 @@ def test_an_interrupted_soak_reports_what_it_saw_and_leaves_nobody_behind(tmp_pa
     assert len(report["samples"]) >= 1
     assert "the guard damps the robot first" in output
     assert len(children) >= 4
-    assert not [pid for pid in children if os.path.exists(f"/proc/{pid}")]
+    while any(os.path.exists(f"/proc/{pid}") for pid in children):  # Python's own resource tracker ends just after it
+        assert time.monotonic() < end + PATIENCE
+        time.sleep(0.01)

@@ -85,7 +85,7 @@ def test_a_run_trains_evaluates_and_exports(tmp_path, capsys):
     contract = load_runner(tmp_path / "models/walk.onnx").contract
     assert contract.provenance["evaluation"] == evaluation
     assert contract.command_max == (0.6, 0.6, 1.0)
-    again = "--seed 3 --steps 1000 --randomise full --out"
+    again = "--seed 3 --steps 1000 --randomise full --model-hidden 16 --out"
     assert again in (tmp_path / "models/walk.md").read_text()
 
 
@@ -97,7 +97,7 @@ def test_the_range_of_commands_is_an_option_that_stays_with_the_run(tmp_path):
     contract = load_runner(tmp_path / "walk.onnx").contract
     assert contract.command_max == (1.0, 0.5, 0.8) and contract.command_min == (-1.0, -0.5, -0.8)
     card = (tmp_path / "walk.md").read_text()
-    assert "--randomise none --command-max 1 0.5 0.8 --out" in card and "(1.0, 0.5, 0.8) m/s" in card
+    assert "--randomise none --command-max 1 0.5 0.8 --model-hidden 16 --out" in card and "(1.0, 0.5, 0.8) m/s" in card
 
 
 def test_a_policy_may_read_the_estimated_velocity(tmp_path):
@@ -106,7 +106,7 @@ def test_a_policy_may_read_the_estimated_velocity(tmp_path):
     contract = load_runner(tmp_path / "walk.onnx").contract
     assert contract.reads_velocity and contract.observation[-1].name == "velocity_body"
     card = (tmp_path / "walk.md").read_text()
-    assert "--randomise full --observe-velocity --out" in card and "clock, velocity_body." in card
+    assert "--randomise full --observe-velocity --model-hidden 16 --out" in card and "clock, velocity_body." in card
 
 
 def test_a_policy_that_only_falls_is_evaluated_and_exported_all_the_same(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.core is not None:
         _pin(args.core)
     with walking_stack(args.domain, args.policy, args.noise) as walking, Watch(walking) as watch:
+        asked = threading.Event()  # from here on it ends between two looks: ROS does not bear it anywhere
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: asked.set())
         try:
-            _walk(args, walking, watch, commands)
+            _walk(args, walking, watch, commands, asked)
         except (DbpError, KeyboardInterrupt) as end:  # what went wrong is reported with what was seen before
             watch.seen.problem = str(end) or "interrupted"
     report = _report(args, watch.seen, growths(watch.seen, tuple(walking.process_ids)))
@@ -93,12 +97,20 @@ def _pin(core: int) -> None:
     os.sched_setaffinity(0, {core})  # children inherit it
 
 
-def _walk(args: Args, walking: WalkingStack, watch: Watch, commands: Iterator[tuple[float, np.ndarray]]) -> None:
+def _walk(
+    args: Args,
+    walking: WalkingStack,
+    watch: Watch,
+    commands: Iterator[tuple[float, np.ndarray]],
+    asked: threading.Event,
+) -> None:
     """Follows the commands for the given time; a sample at the start, then one every `SAMPLE_PERIOD`."""
     end, next_sample, next_command = 60.0 * args.minutes, 0.0, 0.0
     command = np.zeros(3)
     session = walking.session
     while watch.seen.walked < end:
+        if asked.is_set():
+            raise KeyboardInterrupt
         walking.supervisor.check()
         begin = watch.elapsed
         if begin >= next_command:
@@ -115,20 +127,20 @@ def _walk(args: Args, walking: WalkingStack, watch: Watch, commands: Iterator[tu
         if watch.walks:
             watch.seen.walked += watch.elapsed - begin
         else:
-            _resume(walking, watch)
+            _resume(walking, watch, asked)
     watch.sample()
     session.demand("sit_down", "damping")
     watch.seen.finished = True
 
 
-def _resume(walking: WalkingStack, watch: Watch) -> None:
+def _resume(walking: WalkingStack, watch: Watch, asked: threading.Event) -> None:
     """Brings the robot back to walking, as an operator would.
 
     Raises:
         DbpError: It does not get there.
     """
     session, end = walking.session, watch.elapsed + RESUME_TIMEOUT
-    while not watch.walks:
+    while not watch.walks and not asked.is_set():
         walking.supervisor.check()
         session.spin(COMMAND_PERIOD)
         watch.look()

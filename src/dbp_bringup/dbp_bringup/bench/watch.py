@@ -31,10 +31,9 @@ class Watch:
         self._cause = 0.0
         self._interrupted = False
         self._present: set[str] = set()
-        self._session.forget_faults()
         self._overruns = int(self._session.diagnostics["guard_overruns"])
         self._late_before = int(self._session.diagnostics["late_ticks"])
-        self._begin = now()
+        self._begin = 0.0
 
     @property
     def elapsed(self) -> float:
@@ -97,6 +96,8 @@ class Watch:
 
     def __enter__(self) -> Watch:
         self._cores.__enter__()
+        self._session.forget_faults()
+        self._begin = now()
         return self
 
     def __exit__(self, *_) -> None:
