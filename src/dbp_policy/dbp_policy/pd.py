@@ -6,6 +6,10 @@ import numpy as np
 
 from dbp_policy import go2
 
+FULL_TORQUE_SPEED = 0.5
+"""Share of its no-load speed up to which a motor has all of its torque: over all speeds that a walking Go2 uses. An
+assumption: Unitree publishes only the end points."""
+
 
 def pd_torque(
     q: np.ndarray,
@@ -25,11 +29,10 @@ def limit_torque(
 ) -> np.ndarray:
     """Torque a motor can give at speed `dq` [N·m].
 
-    A DC motor behind a voltage limit: full torque up to standstill speed, then falling linearly to none at the no-load
-    speed; braking against the motion always has the full torque. The corner lies at half the no-load speed, which keeps
-    the full torque over all speeds a walking Go2 uses (an assumption: Unitree publishes only the end points).
+    A DC motor behind a voltage limit: full torque up to a corner, then falling linearly to none at the no-load
+    speed; braking against the motion always has the full torque. The corner lies at `FULL_TORQUE_SPEED`.
     """
-    share = 2.0 * (1.0 - np.abs(dq) / dq_max)
+    share = (1.0 - np.abs(dq) / dq_max) / (1.0 - FULL_TORQUE_SPEED)
     driving = tau_max * np.minimum(np.maximum(share, 0.0), 1.0)
     bound = np.where(tau * dq <= 0.0, tau_max, driving)
     return np.minimum(np.maximum(tau, -bound), bound)  # a third of np.clip's time, twice per simulated millisecond

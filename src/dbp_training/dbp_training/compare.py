@@ -168,7 +168,7 @@ def _collect(args: Compare, wanted: list[Train], errors: dict[Path, str]) -> dic
     command += f" --model-hidden {' '.join(map(str, args.model_hidden))}" if args.model_hidden else ""
     command += f" --randomise {args.randomise} --evaluations {args.evaluations} --threads {args.threads}"
     command += " --until-goal" if args.until_goal else ""
-    command += f" --out docs/results/{args.out.name}" if args.out and args.out.name != args.task else ""
+    command += f" --out {args.out}" if args.out else ""
     goal = [list(bound) for bound in TASKS[args.task].goal]
     return {"task": args.task, "command": command, "git_hash": git_hash(), "goal": goal, "runs": runs}
 

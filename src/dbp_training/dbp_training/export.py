@@ -146,6 +146,7 @@ def _train_commands(config: RunConfig, out: str) -> list[str]:
     """What trains such a policy anew, the runs that it began with first."""
     task = TASKS[config.task].make(config.task_config)
     length = f"--steps {config.steps}" if config.steps else f"--minutes {config.minutes:g}"
+    length += f" --evaluations {config.evaluations} --until-goal" if config.until_goal else ""
     options = f"--randomise {'full' if task.randomised else 'none'}"
     if config.task == Go2Walk.name:
         if task.config.command_max != Go2WalkConfig.command_max:

@@ -106,6 +106,6 @@ def to_body(quat: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of vectors (N, 3): in a tenth of the time that numpy's own takes for a few hundred."""
+    """Of vectors (N, 3): in half the time that numpy's own takes for a few hundred."""
     (ax, ay, az), (bx, by, bz) = a.T, b.T
     return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)

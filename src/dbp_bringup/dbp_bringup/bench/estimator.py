@@ -35,6 +35,7 @@ CASES = {
     "torque": "torque alone, sensors silent",
 }
 TIMED_SECONDS = 20.0
+"""Of the walk whose updates are timed."""
 _THINNED = 10  # NEES is kept at 50 Hz
 
 

@@ -76,7 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.core is not None:
         _pin(args.core)
     with walking_stack(args.domain, args.policy, args.noise) as walking, Watch(walking) as watch:
-        asked = threading.Event()  # from here on it ends between two looks: ROS does not bear it anywhere
+        # From here on it ends between two looks: interrupted anywhere, one soak in six ended by the signal in place of
+        # its exit code, and nobody found where.
+        asked = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: asked.set())
         try:

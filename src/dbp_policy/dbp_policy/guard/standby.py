@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dbp_policy import go2
+from dbp_policy.guard.checks.silence import SilenceTimer
 from dbp_policy.guard.thresholds import BEAT_TIMEOUT
 from dbp_policy.types import Beat
 
@@ -18,13 +19,13 @@ _JUST_AFTER = 1e-4
 class Standby:
     """Follows the guard that beats; one that has died or stopped while it commanded the motors has to be replaced.
 
-    Silence is counted from when the last beat was told, in time that the standby was awake: of a sleep that came late
-    only one period more counts than was asked for, so that a machine that stood still is not the guard's fault.
+    Silence is counted from when the last beat was told. Of a sleep that came late only one period more counts than was
+    asked for, so that a machine that stood still is not the guard's fault.
     """
 
     def __init__(self) -> None:
         self._beat: Beat | None = None
-        self._silent = self._last = 0.0
+        self._silence = SilenceTimer(_LOOK + _PERIOD)
 
     @property
     def guard(self) -> int | None:
@@ -39,7 +40,7 @@ class Standby:
     @property
     def next_look(self) -> float:
         """How long to wait for the guard's end before the next step [s]."""
-        return min(_LOOK, max(0.0, BEAT_TIMEOUT - self._silent) + _JUST_AFTER) if self.needed else _LOOK
+        return min(_LOOK, max(0.0, BEAT_TIMEOUT - self._silence.silent) + _JUST_AFTER) if self.needed else _LOOK
 
     def step(self, beats: Sequence[Beat], ended: int | None, now: float) -> bool:
         """Looks once; whether to take over now.
@@ -49,16 +50,13 @@ class Standby:
             ended: Process id of a guard that has ended.
             now: Time [s].
         """
-        awake, self._last = min(now - self._last, _LOOK + _PERIOD), now
-        if beats:
-            self._beat = beats[-1]
-            self._silent = max(0.0, min(now - self._beat.stamp, awake))  # a queue that was full has lost the newest
-        else:
-            self._silent += awake
+        self._beat = beats[-1] if beats else self._beat
         if self._beat is None:
             return False
+        # A queue that was full has lost the newest beats: the last one's age does not count for more than a sleep.
+        silent = self._silence.update(bool(beats), now, age=now - self._beat.stamp)
         dead = self._beat.process_id == ended
         if self._beat.leaving or dead and not self._beat.in_control:
             self._beat = None  # it owes the robot nothing; the next guard is followed from its first beat
             return False
-        return self._beat.in_control and (dead or not self._silent <= BEAT_TIMEOUT)
+        return self._beat.in_control and (dead or not silent <= BEAT_TIMEOUT)

@@ -18,6 +18,7 @@ from torch import Tensor
 from dbp_policy import go2
 from dbp_policy.kinematics import foot_positions
 from dbp_policy.observation import term
+from dbp_policy.pd import FULL_TORQUE_SPEED
 from dbp_training.env import Episodes, Memory
 from dbp_training.sim import MujocoSim
 from dbp_training.tasks.go2_robot import (
@@ -63,9 +64,6 @@ FRONT_PHASE = torch.tensor([0.0, 0.5])
 _GRAVITY_UP = (0.9806, 0.0, -0.1961)
 """Direction of gravity in body axes at `PITCH`."""
 _GRAVITY_DOWN = (0.0, 0.0, -1.0)
-_FULL_TORQUE = 0.5
-"""Share of the no-load speed up to which a motor has all of its torque (`pd.limit_torque`); the training simulator's
-motors have it at any speed."""
 _START_PITCH = 0.4
 """From here on [rad] knees and rear feet are above the ground with the joints at `UP_Q`."""
 _NOSE = 0.33
@@ -170,7 +168,7 @@ class Go2Handstand(Go2Task):
             f" there at up to {config.yaw_rate_max:g} rad/s (the third), and brings it down onto all four for less;"
             f" a new action {config.rate_hz:g} times a second."
         )
-        self._full_torque = torch.tensor(_FULL_TORQUE * go2.DQ_MAX, dtype=torch.float32)
+        self._full_torque = torch.tensor(FULL_TORQUE_SPEED * go2.DQ_MAX, dtype=torch.float32)
         self._stand_q = torch.tensor(go2.STAND_Q, dtype=torch.float32)
         self._q_min = torch.tensor(go2.Q_MIN + config.limit_margin, dtype=torch.float32)
         self._q_max = torch.tensor(go2.Q_MAX - config.limit_margin, dtype=torch.float32)
@@ -232,6 +230,7 @@ class Go2Handstand(Go2Task):
         reward = reward - w.rear_pose * up * square(q[..., 6:] - self._stand_q[6:])
         reward = reward - w.joint_limit * square(torch.relu(self._q_min - q) + torch.relu(q - self._q_max))
         reward = reward - (w.roll_pitch_rate + w.steady * stepping) * rolling - w.joint_velocity * square(dq)
+        # The training simulator's motors have all of their torque at any speed, the robot's do not.
         reward = reward - w.overspeed * square(torch.relu(dq.abs() - self._full_torque))
         reward = reward - w.knees * square(torch.relu(c.knee_room - knee_heights(reached)))
         reward = reward - w.torque * square(self.torque(reached, action))

@@ -19,8 +19,14 @@ class SilenceTimer:
         self._last = -np.inf
         self._max_step = max_step
 
-    def update(self, heard: bool, now: float) -> float:
-        """Advances to `now`; returns the silence [s], infinite before the first sound."""
+    def update(self, heard: bool, now: float, age: float = 0.0) -> float:
+        """Advances to `now`; returns the silence [s], infinite before the first sound.
+
+        Args:
+            heard: Whether a sound came since the last call.
+            now: Time [s].
+            age: How long ago it was made [s]; no more counts than the time since the last call.
+        """
         step, self._last = min(now - self._last, self._max_step), now
-        self.silent = 0.0 if heard else self.silent + step
+        self.silent = max(0.0, min(age, step)) if heard else self.silent + step
         return self.silent
