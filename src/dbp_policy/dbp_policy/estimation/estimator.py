@@ -7,7 +7,6 @@ touches the ground does not move, so the legs' motion tells the body's. Attitude
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -130,7 +129,7 @@ class Estimator:
         self._contact.reset()
         self._filter = VelocityFilter(self._p.filter)
         self._odometry = Odometry(self._p.odometry)
-        self._stance_time = [0.0] * 4
+        self._stance_time = np.zeros(4)
         self._stance = np.zeros(4, dtype=bool)
         self._still_time = 0.0
         self._disagreement = 0.0
@@ -191,9 +190,7 @@ class Estimator:
             gap=max(0.0, dt - 1.5 * _PERIOD),
         )
 
-    def _correct(
-        self, state: RobotState, up: np.ndarray, turn: np.ndarray, dt: float
-    ) -> tuple[np.ndarray, list[float]]:
+    def _correct(self, state: RobotState, up: np.ndarray, turn: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
         """Leg odometry: the calf's point c of a standing foot that touches the ground is at rest,
 
             0 = v + w x c + c'    with c' its velocity relative to the base
@@ -204,33 +201,29 @@ class Estimator:
         Along z a foot has its full weight from the first moment on: it sinks as it lands and rises again as the load
         goes, so that its mean velocity is zero over a whole stance, but not over one without its beginning. Torque
         alone does not tell that moment, and a foot without a sensor has to settle first along z, too.
-
-        Weights are plain floats: for four feet those are three times as fast as arrays.
         """
         leg = legs.measure(state.q_sdk, state.dq_sdk, state.tau_sdk, up)
         probability = self._contact.update(leg.vertical_forces, state.foot_force, dt)
-        self._stance = self._contact.stance
-        stance, settle_time = self._stance.tolist(), self._p.settle_time
-        trust = [p if stands else 0.0 for p, stands in zip(probability.tolist(), stance, strict=True)]
-        self._stance_time = [t + dt if stands else 0.0 for t, stands in zip(self._stance_time, stance, strict=True)]
-        settled = [w * min(1.0, t / settle_time) for w, t in zip(trust, self._stance_time, strict=True)]
+        stance = self._stance = self._contact.stance
+        self._stance_time = (self._stance_time + dt) * stance
+        trust = stance * probability
+        settled = trust * np.minimum(1.0, self._stance_time / self._p.settle_time)
 
-        loaded = any(stance)
+        loaded = any(stance.tolist())
         if loaded:
             measured = (leg.contact_points - go2.IMU_POSITION).dot(turn) - leg.velocities
-            believed = self._contact.sensors_believed.tolist()
-            vertical = [w if has_say else s for w, s, has_say in zip(trust, settled, believed, strict=True)]
+            vertical = np.where(self._contact.sensors_believed, trust, settled)
             self._note_disagreement(self._filter.update(measured, settled, vertical), settled, dt)
             self._known = True
         self._still_time = self._still_time + dt if not loaded and _is_still(state) else 0.0
         if self._still_time > self._p.at_rest_after:
-            self._filter.update(np.zeros((1, 3)), (1.0,), (1.0,), (self._p.at_rest_sigma,) * 3)
+            self._filter.update(np.zeros((1, 3)), np.ones(1), np.ones(1), (self._p.at_rest_sigma,) * 3)
             self._known = True
         return -leg.contact_points.dot(up), settled
 
-    def _note_disagreement(self, distances: Sequence[float], weights: Sequence[float], dt: float) -> None:
+    def _note_disagreement(self, distances: np.ndarray, weights: np.ndarray, dt: float) -> None:
         """Averages the squared distances of trusted feet from the filter's velocity, by what noise explains of them."""
-        trusted = [d for d, weight in zip(distances, weights, strict=True) if weight > 0.5]
+        trusted = [d for d, weight in zip(distances.tolist(), weights.tolist(), strict=True) if weight > 0.5]
         if trusted:
             excess = sum(trusted) / (len(trusted) * _MEAN_DISTANCE) - self._disagreement
             self._disagreement += min(1.0, dt / self._p.slip_time) * excess
@@ -241,7 +234,7 @@ class Estimator:
         to_odom: np.ndarray,
         turn: np.ndarray,
         heights: np.ndarray,
-        weights: Sequence[float],
+        weights: np.ndarray,
         dt: float,
     ) -> Estimate:
         self._attitude_variance[2] += self._p.yaw_walk**2 * dt

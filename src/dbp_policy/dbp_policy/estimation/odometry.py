@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,19 +55,18 @@ class Odometry:
         vx, vy, _ = velocity_world.tolist()
         self.covariance.ravel()[:5:4] += 2.0 * dt * p.drift_time * p.drift**2 * (vx * vx + vy * vy)  # x and y
 
-    def correct_height(self, heights: np.ndarray, weights: Sequence[float], dt: float) -> None:
+    def correct_height(self, heights: np.ndarray, weights: np.ndarray, dt: float) -> None:
         """Draws z towards the height of the base over its feet.
 
         Args:
             heights: Height over each foot's point of contact, shape (4,) [m].
-            weights: Trust in each foot, four.
+            weights: Trust in each foot, shape (4,).
             dt: Time passed [s].
         """
-        total = sum(weights)
+        total = sum(weights.tolist())
         if not total > 0.1:
             return
         gain = min(1.0, dt / self._p.height_time) if self._height_known else 1.0
         self._height_known = True
-        height = sum(w * h for w, h in zip(weights, heights.tolist(), strict=True)) / total
-        self.position[2] += gain * (height - self.position[2])
+        self.position[2] += gain * (weights.dot(heights) / total - self.position[2])
         self.covariance[2, 2] += gain * (self._p.height_sigma**2 - self.covariance[2, 2])

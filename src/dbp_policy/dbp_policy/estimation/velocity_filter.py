@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,10 +31,6 @@ class FilterParameters:
     """Squared Mahalanobis distance in x and y, 95 % of chi² with 2 degrees of freedom, beyond which a measurement's
     variance is inflated, by the square of the excess: a foot that swings is soon out of the game. Not in z: a foot
     sinks in fast and rises slowly, and a gate would drop the one and believe the other."""
-
-
-_NO_WEIGHT = 1e-12
-"""So little that what is divided by it counts for nothing."""
 
 
 def skew(v: np.ndarray) -> np.ndarray:
@@ -105,10 +100,10 @@ class VelocityFilter:
     def update(
         self,
         measured: np.ndarray,
-        sideways: Sequence[float],
-        vertical: Sequence[float],
+        sideways: np.ndarray,
+        vertical: np.ndarray,
         sigma: tuple[float, float, float] | None = None,
-    ) -> list[float]:
+    ) -> np.ndarray:
         """Takes in measurements of the velocity.
 
         Since each measures the velocity itself, n of them are one along each axis, their weighted mean;
@@ -116,12 +111,12 @@ class VelocityFilter:
 
         Args:
             measured: Shape (n, 3) [m/s].
-            sideways: Trust in each along x and y, 0 to 1, n of them.
+            sideways: Trust in each along x and y, 0 to 1, shape (n,).
             vertical: Trust in each along z, likewise.
             sigma: Standard deviation of one of full trust, per axis [m/s], by default that of a foot.
 
         Returns:
-            Squared Mahalanobis distance of each from the prediction in x and y.
+            Squared Mahalanobis distance of each from the prediction in x and y, shape (n,).
         """
         sigma, gate = sigma or self._p.foot_sigma, self._p.gate
         velocity_x, velocity_y, _ = self.velocity.tolist()
@@ -130,7 +125,7 @@ class VelocityFilter:
         determinant = xx * yy - xy * xy
         distances, trusted, total_xy, total_z, sum_x, sum_y, sum_z = [], [], 0.0, 0.0, 0.0, 0.0, 0.0
         # Plain floats: for four feet they are three times as fast as arrays.
-        for (x, y, z), weight, weight_z in zip(measured.tolist(), sideways, vertical, strict=True):
+        for (x, y, z), weight, weight_z in zip(measured.tolist(), sideways.tolist(), vertical.tolist(), strict=True):
             dx, dy = x - velocity_x, y - velocity_y
             distance = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / determinant
             distances.append(distance)
@@ -139,30 +134,20 @@ class VelocityFilter:
             weight /= max(1.0, distance / gate) ** 2
             total_xy, sum_x, sum_y = total_xy + weight, sum_x + weight * x, sum_y + weight * y
             total_z, sum_z = total_z + weight_z, sum_z + weight_z * z
-        if len(trusted) > 1 and min(trusted) > gate and self._agree(measured[np.array(sideways) > 0.5]):
+        if len(trusted) > 1 and min(trusted) > gate and self._agree(measured[sideways > 0.5]):
             self.covariance.ravel()[:15:7] += self._p.surprise**2
-        totals = (total_xy, total_xy, total_z)
-        mean = [part / max(total, _NO_WEIGHT) for part, total in zip((sum_x, sum_y, sum_z), totals, strict=True)]
-        self._take(mean, [s * s / max(total, _NO_WEIGHT) for s, total in zip(sigma, totals, strict=True)])
-        return distances
+        # The axes' errors are independent: one after the other, each a division instead of a matrix inverse.
+        for axis, total, weighted in ((0, total_xy, sum_x), (1, total_xy, sum_y), (2, total_z, sum_z)):
+            if total > 1e-9:
+                self._update_axis(axis, weighted / total, sigma[axis] ** 2 / total)
+        return np.array(distances)
 
-    def _take(self, measured: list[float], variances: list[float]) -> None:
-        """The textbook update by a measurement of the velocity whose axes err independently:
-
-        S = P_uu + R,  K = P_u^T S^-1,  x += K (measured - u),  P -= K P_u    with P_u the first three rows of P
-        """
-        rows = self.covariance[:3]
-        (a, d, e), (_, b, f), (_, _, c) = self.covariance[:3, :3].tolist()
-        a, b, c = a + variances[0], b + variances[1], c + variances[2]
-        # The inverse of a symmetric three by three by its cofactors: in plain floats a third of the time of linalg's.
-        aa, bb, cc = b * c - f * f, a * c - e * e, a * b - d * d
-        dd, ee, ff = e * f - d * c, d * f - e * b, d * e - a * f
-        determinant = a * aa + d * dd + e * ee
-        inverse = np.array([[aa, dd, ee], [dd, bb, ff], [ee, ff, cc]])
-        inverse /= determinant
-        gain = inverse.dot(rows)  # K^T
-        self._state += (np.array(measured) - self.velocity).dot(gain)
-        self.covariance -= rows.T.dot(gain)
+    def _update_axis(self, axis: int, measured: float, variance: float) -> None:
+        """The textbook update by one number, a measurement of one component of the state."""
+        row = self.covariance[axis]
+        gain = row * (1.0 / (row.item(axis) + variance))
+        self._state += gain * (measured - self._state.item(axis))
+        self.covariance -= row[:, None] * gain
 
     def _agree(self, trusted: np.ndarray) -> bool:
         """Measurements, shape (n, 3), of which none agrees with the prediction, agree with each other: a blow that
