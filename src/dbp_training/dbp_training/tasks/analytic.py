@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from dbp_training.sim import BatchSim
 from dbp_training.torch_sim import TorchSim
 
 
-class AnalyticTask:
+class AnalyticTask(ABC):
     """Reach a target, which the command holds, by dynamics that are a differentiable function of state and action.
 
     A task adds `name`, `dt`, the sizes, `dynamics`, `new_states`, `new_targets`, `observe`, `reward`, `distance` and
@@ -33,21 +35,21 @@ class AnalyticTask:
     window = (-1.5, 1.5, -1.0, 1.0)
     """What a picture shows: left, right, bottom, top [m]."""
 
+    @abstractmethod
     def dynamics(self, state: Tensor, action: Tensor) -> Tensor:
         """The state one step later; differentiable. (..., state_size)"""
-        raise NotImplementedError
 
+    @abstractmethod
     def new_states(self, num: int, rng: np.random.Generator) -> np.ndarray:
         """States that `num` episodes start from, (num, state_size)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def new_targets(self, num: int, rng: np.random.Generator) -> np.ndarray:
         """Targets of `num` episodes, (num, command_size)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def distance(self, state: Tensor, command: Tensor) -> Tensor:
         """What is left to the target, (...)."""
-        raise NotImplementedError
 
     def failed(self, state: Tensor) -> Tensor:
         """Whether a finite state ends the episode in failure, (...) bool."""

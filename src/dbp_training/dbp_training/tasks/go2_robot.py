@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -112,7 +113,7 @@ class Go2Config:
     randomisation: Randomisation = field(default_factory=no_randomisation)
 
 
-class Go2Task:
+class Go2Task(ABC):
     """The robot's part of a `dbp_training.env.Task`, and what the policy's contract says of the task; joints and
     actions in SDK order.
 
@@ -246,9 +247,9 @@ class Go2Task:
         """The clock's phase one step on, (..., 1)."""
         return advance_phase(memory.phase, self.gait_hz, self.config.rate_hz)
 
+    @abstractmethod
     def new_commands(self, num: int, rng: np.random.Generator) -> Tensor:
         """Commands as they change between and during episodes, (num, 3)."""
-        raise NotImplementedError
 
     def observe(self, state: Tensor, memory: Memory) -> Tensor:
         return self._observer.observe(

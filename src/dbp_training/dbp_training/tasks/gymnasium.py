@@ -73,8 +73,8 @@ class GymnasiumTask:
     """Derived fields that `place` reads."""
 
     def contact_cost(self, forces: np.ndarray) -> np.ndarray:
-        """Cost of external forces and torques on the bodies, (N, bodies, 6) [N·m, N] to (N,)."""
-        raise NotImplementedError
+        """Cost of external forces and torques on the bodies, (N, bodies, 6) [N·m, N] to (N,); none unless told."""
+        return np.zeros(len(forces))
 
     def healthy(self, state: Tensor) -> Tensor:
         """Whether the episode goes on, (...) bool."""
