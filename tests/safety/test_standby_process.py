@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 import time
@@ -22,13 +23,18 @@ from dbp_policy.unitree import wire
 PATIENCE = 20.0
 
 
+_EXITING = 0x4  # PF_EXITING of linux/sched.h
+
+
 def alive(process_id: int) -> bool:
-    """One that has ended but was not collected by its parent counts as ended."""
+    """Whether it can run a line of its own: not one that ends, has ended uncollected, or that SIGKILL waits for."""
     try:
-        stat = Path(f"/proc/{process_id}/stat").read_text()
-    except FileNotFoundError:
+        rows = dict(line.split(":\t", 1) for line in Path(f"/proc/{process_id}/status").read_text().splitlines())
+        state, *numbers = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
+    pending = int(rows["ShdPnd"], 16) | int(rows["SigPnd"], 16)
+    return not (state == "Z" or int(numbers[5]) & _EXITING or pending >> (signal.SIGKILL - 1) & 1)
 
 
 class Writer:
