@@ -156,9 +156,10 @@ def test_an_obstacle_is_a_failure_inside_and_a_price_outside():
     task = Navigation()
     x, y, radius = task.config.obstacles[0]
     state = torch.tensor([[x - radius * f, y, 0.0, 0.0] for f in (0.0, 0.9, 1.1, 3.0)])
-    assert task.terminated(state).tolist() == [True, True, False, False]
+    assert task.terminated(state, None).tolist() == [True, True, False, False]
     state.requires_grad_()
-    memory = Memory(torch.zeros(4, 2), torch.zeros(4, 2), state.detach()[:, :2], torch.zeros(4, 0))  # at the target
+    zero, none = torch.zeros(4, 2), torch.zeros(4, 0)
+    memory = Memory(zero, zero, state.detach()[:, :2], none, none)  # at the target
     slope = torch.autograd.grad(task.reward(state, torch.zeros(4, 2), memory).sum(), state)[0]
     assert slope[2, 0] < -1.0 and abs(slope[2, 1]) < 0.05  # away from it
     assert task.reward(state, torch.zeros(4, 2), memory)[3] > 0.0

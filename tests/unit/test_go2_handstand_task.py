@@ -40,9 +40,9 @@ def _state(pitch: float, q: np.ndarray, height: float, num: int = 1) -> torch.Te
     return state
 
 
-def _memory(command=UP, num: int = 1) -> Memory:
+def _memory(command=UP, num: int = 1, age: float = 0.0) -> Memory:
     zero = torch.zeros(num, 12)
-    return Memory(zero, zero, torch.tensor([command] * num), torch.zeros(num, 1))
+    return Memory(zero, zero, torch.tensor([command] * num), torch.zeros(num, 1), torch.full((num, 1), age))
 
 
 def _balancing(num: int = 1) -> torch.Tensor:
@@ -82,7 +82,7 @@ def test_the_rewards_gradient_is_its_finite_difference():
     generator = torch.Generator().manual_seed(0)
     state = (_balancing(3) + 0.1 * torch.randn(3, 34, generator=generator)).double().requires_grad_()
     action = torch.rand(3, 12, generator=generator).double().requires_grad_()
-    memory = Memory(*(torch.rand(3, n, generator=generator).double() for n in (12, 12, 3, 1)))
+    memory = Memory(*(torch.rand(3, n, generator=generator).double() for n in (12, 12, 3, 1, 1)))
     assert torch.autograd.gradcheck(lambda s, a: task.reward(s, a, memory), (state, action), eps=1e-6, atol=1e-5)
 
 
@@ -108,14 +108,36 @@ def test_a_fall_is_onto_the_nose_a_side_or_the_back_and_nan_is_one_too():
     state[4, GRAVITY] = torch.tensor([0.8, 0.0, 0.6])
     state[5, HEIGHT] = math.nan
     state[6] = _state(0.0, go2.STAND_Q, 0.1)
-    assert task.terminated(state).tolist() == [False, False, True, True, True, True, True]
+    assert task.terminated(state, _memory(UP, 7)).tolist() == [False, False, True, True, True, True, True]
 
 
 def test_a_knee_on_the_ground_is_a_fall():
     task, bent = Go2Handstand(), np.tile([0.0, 0.2, -1.0], 4)
     knee = 0.213 * math.cos(0.2)  # below the hip
     for height, falls in ((knee + 0.021, False), (knee + 0.019, True)):
-        assert task.terminated(_state(0.0, bent, height)).item() is falls
+        assert task.terminated(_state(0.0, bent, height), _memory(DOWN)).item() is falls
+
+
+def test_whoever_is_asked_up_has_a_second_to_lift_the_rear_feet():
+    task = Go2Handstand()
+    for command, state, age, falls in (
+        (UP, _standing(), 49.0, False),
+        (UP, _standing(), 50.0, True),
+        (UP, _balancing(), 400.0, False),
+        (DOWN, _standing(), 400.0, False),
+    ):
+        assert task.terminated(state, _memory(command, age=age)).item() is falls
+
+
+def test_who_is_up_is_asked_down_at_times_and_nobody_up_in_the_middle_of_an_episode():
+    task, rng = Go2Handstand(Go2HandstandConfig(command_interval=0.1)), np.random.default_rng(0)
+    memory = task.new_memory(1000, rng)
+    before = memory.command[:, 0] >= UP_FROM
+    for _ in range(20):
+        memory = task.advance(memory, torch.zeros(1000, 12), rng)
+    after = memory.command[:, 0] >= UP_FROM
+    assert not after[~before].any() and 0.2 < after[before].float().mean().item() < 0.5
+    assert (memory.age == 20.0).all()
 
 
 def test_joints_that_are_too_fast_for_full_torque_cost():
@@ -132,13 +154,14 @@ def test_joints_that_are_too_fast_for_full_torque_cost():
 def test_training_episodes_start_all_along_the_way_up_and_those_of_an_evaluation_on_all_four():
     config = Go2HandstandConfig(randomisation=Randomisation(start=1.0))
     task = Go2Handstand(config)
-    started = Env(task, 400, seed=0).state
+    env = Env(task, 400, seed=0, stagger=False)
+    started = env.state
     way = started[:, GRAVITY][:, 0]
     assert 0.52 < (way > 0.15).float().mean().item() < 0.68
     assert all(((way > low) & (way < low + 0.2)).float().mean() > 0.02 for low in (0.4, 0.6, 0.8))
     steady = (way > math.sin(PITCH - 0.16)) & (started[:, GYRO].norm(dim=-1) < 0.6)
     assert steady.float().mean().item() > 0.2, "and half of them balance at first"
-    assert not task.terminated(started).any()
+    assert not task.terminated(started, env.memory).any()
     assert not (Env(task.nominal(), 8, seed=0).state[:, GRAVITY][:, 0] > 0.1).any()
 
 
@@ -162,7 +185,7 @@ def test_seconds_of_balance_are_counted_up_to_a_fall():
     alive = torch.ones(steps, 2, dtype=torch.bool)
     alive[late - 100 :, 1] = False
     zero = torch.zeros(steps, 2, 12)
-    memory = Memory(zero, zero, torch.tensor([UP, UP]).repeat(steps, 1, 1), torch.zeros(steps, 2, 1))
+    memory = _memory(UP, 2).map(lambda x: x.repeat(steps, 1, 1))
     figures = task.judge(Episodes(reached, memory, zero, reached, alive))
     assert figures["balanced_8_s"] == 0.5
     assert figures["balanced_s"] == pytest.approx(min((steps - 40) / 50, (late - 140) / 50))

@@ -27,7 +27,7 @@ def _standing(num: int = 1) -> torch.Tensor:
 
 def _memory(num: int = 1, command: tuple[float, float, float] = (0.0, 0.0, 0.0), phase: float = 0.0) -> Memory:
     zero = torch.zeros(num, 12)
-    return Memory(zero, zero, torch.tensor([command] * num), torch.full((num, 1), phase))
+    return Memory(zero, zero, torch.tensor([command] * num), torch.full((num, 1), phase), torch.zeros(num, 1))
 
 
 def test_the_reward_recomputed_from_states_is_the_environments():
@@ -57,6 +57,7 @@ def test_the_rewards_gradient_is_its_finite_difference():
         *(torch.rand(1, 12, generator=generator).double() for _ in range(2)),
         torch.tensor([[0.3, -0.2, 0.5]]).double(),
         torch.tensor([[0.31]]).double(),
+        torch.zeros(1, 1).double(),
     )
     assert torch.autograd.gradcheck(
         lambda s, a: task.reward(s, a, memory), (state.requires_grad_(), action.requires_grad_()), eps=1e-6, atol=1e-5
@@ -79,7 +80,7 @@ def test_a_fall_is_a_low_or_a_tilted_trunk_and_nan_is_one_too():
     state[2, GRAVITY] = torch.tensor([0.0, 1.0, 0.0])
     state[3, GRAVITY] = torch.tensor([0.0, 0.0, 1.0])
     state[4, HEIGHT] = float("nan")
-    assert task.terminated(state).tolist() == [False, True, True, True, True]
+    assert task.terminated(state, _memory(5)).tolist() == [False, True, True, True, True]
 
 
 def test_diagonal_legs_swing_together_and_every_foot_stands_half_the_time():

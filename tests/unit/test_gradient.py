@@ -64,7 +64,7 @@ class LinearTask:
     def reward(self, reached, action, memory):
         return -(reached**2).sum(-1) - 0.1 * (action**2).sum(-1)
 
-    def terminated(self, reached):
+    def terminated(self, reached, memory):
         return torch.zeros(len(reached), dtype=torch.bool)
 
     def metrics(self, reached, memory):
@@ -79,7 +79,9 @@ class LinearEnv:
     def __init__(self, end_at: int | None = None, truncates: bool = False) -> None:
         self.task, self.num_envs, self.end_at, self.truncates, self.count = LinearTask(), 2, end_at, truncates, 0
         self.state = torch.tensor([[1.0, 2.0], [0.5, -1.0]])
-        self.memory = Memory(torch.zeros(2, 1), torch.zeros(2, 1), torch.zeros(2, 0), torch.zeros(2, 1))
+        self.memory = Memory(
+            torch.zeros(2, 1), torch.zeros(2, 1), torch.zeros(2, 0), torch.zeros(2, 1), torch.zeros(2, 1)
+        )
 
     def observe(self, state, memory):
         return state
@@ -90,7 +92,7 @@ class LinearEnv:
         ends = torch.tensor([False, self.count == self.end_at])
         self.count += 1
         self.state = torch.where(ends[:, None], self.RESTART, reached)
-        keep, rest = (~ends[:, None]).float(), (self.memory.command, self.memory.phase)
+        keep, rest = (~ends[:, None]).float(), (self.memory.command, self.memory.phase, self.memory.age)
         reached_memory = Memory(action, self.memory.last_action, *rest)
         self.memory = Memory(action * keep, self.memory.last_action * keep, *rest)
         terminated, truncated = (NONE, ends) if self.truncates else (ends, NONE)
@@ -199,7 +201,7 @@ def test_on_a_linear_quadratic_problem_analytic_and_a_perfect_model_give_the_kno
 
 def test_an_imagined_failure_goes_on_from_the_simulator_and_a_real_end_is_no_imagined_failure():
     env, source = LinearEnv(end_at=0), _learned(Imagined)
-    env.task.terminated = lambda reached: torch.tensor([True, False])
+    env.task.terminated = lambda reached, memory: torch.tensor([True, False])
     state, action = env.state, torch.zeros(2, 1)
     imagined, t = source.step(env, state, env.memory, action)
     torch.testing.assert_close(imagined, state @ MODEL_A.T)

@@ -106,12 +106,12 @@ def test_equal_seeds_give_equal_trajectories_and_a_restored_environment_goes_on(
 def test_a_hopper_that_lies_down_or_flies_apart_has_failed():
     task = Hopper()
     state = Env(task, 5, seed=0).state
-    assert not task.terminated(state).any()
+    assert not task.terminated(state, None).any()
     state[1, HEIGHT] = 0.69
     state[2, ANGLE] = -0.21
     state[3, 8] = 101.0
     state[4, 3] = float("nan")
-    assert task.terminated(state).tolist() == [False, True, True, True, True]
+    assert task.terminated(state, None).tolist() == [False, True, True, True, True]
 
 
 @pytest.mark.parametrize("make, low, high", [(Ant, 0.2, 1.0), (Humanoid, 1.0, 2.0)])
@@ -119,7 +119,7 @@ def test_a_torso_outside_its_heights_has_failed(make, low, high):
     task = make()
     state = Env(task, 5, seed=0).state
     state[:, 0] = torch.tensor([low - 0.01, low + 0.01, high - 0.01, high + 0.01, float("nan")])
-    assert task.terminated(state).tolist() == [True, False, False, True, True]
+    assert task.terminated(state, None).tolist() == [True, False, False, True, True]
     assert (task.reward(state, torch.zeros(5, task.action_size), None)[[0, 3]] < 0.1).all()
 
 

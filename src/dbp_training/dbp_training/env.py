@@ -33,6 +33,8 @@ class Memory:
     """What the episode asks for now, (..., command_size)."""
     phase: Tensor
     """Gait phase in cycles, (..., 1)."""
+    age: Tensor
+    """Steps since the episode began, (..., 1)."""
 
     def map(self, function, *others: Memory) -> Memory:
         """`function` applied field by field over this and other memories."""
@@ -128,8 +130,8 @@ class Task(Protocol):
     def reward(self, reached: Tensor, action: Tensor, memory: Memory) -> Tensor:
         """Reward of reaching `reached` by `action` from a step that began with `memory`; differentiable. (...)"""
 
-    def terminated(self, reached: Tensor) -> Tensor:
-        """Whether a state ends the episode in failure, (...) bool."""
+    def terminated(self, reached: Tensor, memory: Memory) -> Tensor:
+        """Whether reaching `reached` from a step that began with `memory` ends the episode in failure, (...) bool."""
 
     def metrics(self, reached: Tensor, memory: Memory) -> dict[str, Tensor]:
         """Named quality measures of each state, each of shape (...), larger batches welcome."""
@@ -184,11 +186,12 @@ class Env:
         self._noisy = bool(task.observation_noise.any())
         self.sim = task.make_sim(num_envs, threads)
         """The simulator; it is stepped and placed from here alone."""
-        self._age = self._rng.integers(0, task.episode_steps, num_envs) * int(stagger)
+        age = self._rng.integers(0, task.episode_steps, (num_envs, 1)) * int(stagger)
         self._delays = np.zeros(num_envs, dtype=int)
         everyone = np.arange(num_envs)
         self._begin(everyone)
-        self.memory = self._fix_commands(task.new_memory(num_envs, self._rng))
+        memory = replace(task.new_memory(num_envs, self._rng), age=torch.from_numpy(age).float())
+        self.memory = self._fix_commands(memory)
         self.state = task.read_state(self.sim)
 
     def observe(self, state: Tensor, memory: Memory) -> Tensor:
@@ -210,11 +213,10 @@ class Env:
         valid &= torch.isfinite(reached.sum(-1))
         if not valid.all():
             reached = torch.where(valid[:, None], reached, before)
-        self._age += 1
         self.total_steps += self.num_envs
-        terminated = task.terminated(reached) | ~valid
-        truncated = torch.from_numpy(self._age >= task.episode_steps) & ~terminated
         self.memory = reached_memory = self._fix_commands(task.advance(memory, action, self._rng))
+        terminated = task.terminated(reached, memory) | ~valid
+        truncated = (reached_memory.age[:, 0] >= task.episode_steps) & ~terminated
         done = np.flatnonzero((terminated | truncated).numpy())
         pushed = task.disturb(self.sim, self._rng)
         moved = np.union1d(pushed, done) if len(pushed) else done
@@ -227,7 +229,6 @@ class Env:
         return Transition(reached, reached_memory, terminated, truncated, valid, self.state, self.memory, rewarded)
 
     def _restart(self, envs: np.ndarray) -> None:
-        self._age[envs] = 0
         self._begin(envs)
         fresh = self.task.new_memory(len(envs), self._rng)
         index = torch.from_numpy(envs)
@@ -246,7 +247,7 @@ class Env:
         other = Env(self.task, len(rows), 0, self._threads, self.memory.command[index], stagger=False)
         state = self.state_dict()
         own = {name: state[name] for name in ("total_steps", "rng", "noise_rng")}
-        of_rows = _rows({name: state[name] for name in ("sim", "age", "delays", "memory")}, index)
+        of_rows = _rows({name: state[name] for name in ("sim", "delays", "memory")}, index)
         other.load_state_dict(own | of_rows)
         return other
 
@@ -257,7 +258,6 @@ class Env:
             "total_steps": self.total_steps,
             "rng": self._rng.bit_generator.state,
             "noise_rng": self._noise_rng.get_state(),
-            "age": torch.tensor(self._age),
             "delays": torch.tensor(self._delays),
             "memory": {f.name: getattr(self.memory, f.name) for f in fields(Memory)},
         }
@@ -268,7 +268,7 @@ class Env:
         self.total_steps = state["total_steps"]
         self._rng.bit_generator.state = state["rng"]
         self._noise_rng.set_state(state["noise_rng"])
-        self._age[:], self._delays[:] = state["age"].numpy(), state["delays"].numpy()
+        self._delays[:] = state["delays"].numpy()
         self.memory = Memory(**state["memory"])
         self.state = self.task.read_state(self.sim)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -173,7 +173,7 @@ class FirstOrderTrainer:
             noise = torch.randn(env.num_envs, env.task.action_size, generator=self._generator)
             action, log_prob = self._act(observation, noise)
             reached, t = source.step(env, state, memory, action)
-            end = Memory(action, memory.last_action, t.reached_memory.command, t.reached_memory.phase)
+            end = replace(t.reached_memory, last_action=action, previous_action=memory.last_action)
             before = (state.detach(), memory, observation.detach(), action, log_prob)
             rows.append((*before, reached, end, t.terminated, t.truncated))
             state = carry(t.state, reached, t.done)

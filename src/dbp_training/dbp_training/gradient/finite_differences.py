@@ -8,12 +8,13 @@ the actor's gradient, so whoever gets it right has the whole. It takes two windo
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dbp_training.env import Env, Memory
+from dbp_training.env import Env
 from dbp_training.gradient.source import GradientSource, carry
 
 Actor = Callable[[Tensor, Tensor], Tensor]
@@ -60,7 +61,7 @@ def _returns(
             reached, t = source.step(env, state, memory, action)
         total = total + weight * task.reward(reached, action, memory)
         weight = torch.where(t.done, 0.0, discount * weight)
-        end = Memory(action, memory.last_action, t.reached_memory.command, t.reached_memory.phase)
+        end = replace(t.reached_memory, last_action=action, previous_action=memory.last_action)
         state = carry(t.state, reached, t.done)
         memory = t.memory.map(lambda start, old, done=t.done: carry(start, old, done), end)
     return total

@@ -26,7 +26,7 @@ class Imagined(LearnedDynamics):
         with torch.no_grad():
             seen = imagined.detach()
             valid = torch.isfinite(seen).all(-1)
-            terminated = env.task.terminated(seen) | ~valid
+            terminated = env.task.terminated(seen, memory) | ~valid
             truncated = t.done & ~terminated
             start = torch.where((terminated | truncated)[:, None], t.state, seen)
         rewarded = partial(env.task.reward, seen, action.detach(), memory.map(Tensor.detach))

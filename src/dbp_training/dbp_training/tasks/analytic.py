@@ -89,10 +89,10 @@ class AnalyticTask(ABC):
     def new_memory(self, num: int, rng: np.random.Generator) -> Memory:
         zero = torch.zeros(num, self.action_size)
         targets = torch.from_numpy(self.new_targets(num, rng).astype(np.float32))
-        return Memory(zero, zero, targets, torch.zeros(num, 0))
+        return Memory(zero, zero, targets, torch.zeros(num, 0), torch.zeros(num, 1))
 
     def advance(self, memory: Memory, action: Tensor, rng: np.random.Generator) -> Memory:
-        return Memory(action, memory.last_action, memory.command, memory.phase)
+        return Memory(action, memory.last_action, memory.command, memory.phase, memory.age + 1.0)
 
     # Judgement -------------------------------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ class AnalyticTask(ABC):
     def observation_noise(self) -> Tensor:
         return torch.zeros(self.observation_size)
 
-    def terminated(self, reached: Tensor) -> Tensor:
+    def terminated(self, reached: Tensor, memory: Memory) -> Tensor:
         return ~torch.isfinite(reached).all(-1) | self.failed(reached)
 
     def metrics(self, reached: Tensor, memory: Memory) -> dict[str, Tensor]:

@@ -139,6 +139,11 @@ class Go2HandstandConfig(Go2Config):
     """Below this height of a knee it has hit the ground [m]; the training simulator's knees would go through it."""
     knee_room: float = 0.07
     """Knees stay this high [m]."""
+    patience: float = 1.0
+    """So long a rear foot may still be on the ground where the front legs are asked for [s]; longer is a fall. Leaning
+    on the front legs would otherwise be a place to rest, and most of what a training sees."""
+    min_lift: float = 0.02
+    """Below this clearance a rear foot is on the ground [m]."""
     min_nose: float = 0.06
     """Below this height the head has hit the ground [m]."""
     max_roll: float = 0.7
@@ -201,6 +206,12 @@ class Go2Handstand(Go2Task):
         turn = rng.uniform(-1.0, 1.0, num) * up
         return torch.from_numpy(np.stack([stick, 0.0 * turn, self.config.yaw_rate_max * turn], -1).astype(np.float32))
 
+    def advance(self, memory: Memory, action: Tensor, rng: np.random.Generator) -> Memory:
+        """A new command turns or brings the robot down; up it has to go from the start of an episode (`patience`)."""
+        new = super().advance(memory, action, rng)
+        down = _wanted_up(memory) < 0.5
+        return replace(new, command=torch.where(down[:, None], memory.command, new.command))
+
     # The task itself -------------------------------------------------------------------------------------------------
 
     def reward(self, reached: Tensor, action: Tensor, memory: Memory) -> Tensor:
@@ -241,12 +252,15 @@ class Go2Handstand(Go2Task):
         wanted = up[..., None] * self._gravity_up + (1.0 - up[..., None]) * self._gravity_down
         return (gravity * wanted).sum(-1)
 
-    def terminated(self, reached: Tensor) -> Tensor:
+    def terminated(self, reached: Tensor, memory: Memory) -> Tensor:
         c = self.config
+        _, clearance = feet(reached)
+        late = (_wanted_up(memory) > 0.5) & (self.dt * memory.age[..., 0] >= c.patience)
+        lifted = ~late | (clearance[..., 2:] > c.min_lift).all(-1)
         gravity, height = reached[..., GRAVITY], reached[..., HEIGHT]
         knees = (knee_heights(reached) > c.min_knee).all(-1)
         safe = knees & (height > c.min_height) & (height - _NOSE * gravity[..., 0] > c.min_nose)
-        return ~(safe & (gravity[..., 1].abs() < c.max_roll) & (gravity[..., 2] < c.max_over))
+        return ~(lifted & safe & (gravity[..., 1].abs() < c.max_roll) & (gravity[..., 2] < c.max_over))
 
     def metrics(self, reached: Tensor, memory: Memory) -> dict[str, Tensor]:
         gravity, up = reached[..., GRAVITY], _wanted_up(memory)

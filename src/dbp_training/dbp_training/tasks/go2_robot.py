@@ -234,14 +234,14 @@ class Go2Task(ABC):
         phase = torch.from_numpy(rng.random((num, 1), dtype=np.float32))
         if not self.config.randomisation.start:
             phase = torch.zeros(num, 1)
-        return Memory(zero, zero, self.new_commands(num, rng), phase)
+        return Memory(zero, zero, self.new_commands(num, rng), phase, torch.zeros(num, 1))
 
     def advance(self, memory: Memory, action: Tensor, rng: np.random.Generator) -> Memory:
         command = memory.command
         changed = np.flatnonzero(rng.random(len(command)) < self.dt / self.config.command_interval)
         if len(changed):
             command = command.index_copy(0, torch.from_numpy(changed), self.new_commands(len(changed), rng))
-        return Memory(action, memory.last_action, command, self.next_phase(memory))
+        return Memory(action, memory.last_action, command, self.next_phase(memory), memory.age + 1.0)
 
     def next_phase(self, memory: Memory) -> Tensor:
         """The clock's phase one step on, (..., 1)."""

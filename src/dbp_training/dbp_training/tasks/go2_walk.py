@@ -130,7 +130,7 @@ class Go2Walk(Go2Task):
         reward = reward - w.joint_velocity * square(dq) - w.torque * square(self.torque(reached, action))
         return reward - w.action_rate * (square(action - memory.last_action) + square(jerk))
 
-    def terminated(self, reached: Tensor) -> Tensor:
+    def terminated(self, reached: Tensor, memory: Memory) -> Tensor:
         standing = (reached[..., HEIGHT] > self.config.min_height) & (
             reached[..., GRAVITY][..., 2] < -math.cos(self.config.max_tilt)
         )

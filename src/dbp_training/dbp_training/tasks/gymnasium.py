@@ -94,7 +94,7 @@ class GymnasiumTask:
             reward = reward + self.alive_reward * self.healthy(reached)
         return reward - reached[..., -1] if self._contact_weight else reward
 
-    def terminated(self, reached: Tensor) -> Tensor:
+    def terminated(self, reached: Tensor, memory: Memory) -> Tensor:
         return ~(torch.isfinite(reached).all(-1) & self.healthy(reached))
 
     # Simulation ------------------------------------------------------------------------------------------------------
@@ -137,10 +137,10 @@ class GymnasiumTask:
 
     def new_memory(self, num: int, rng: np.random.Generator) -> Memory:
         zero, none = torch.zeros(num, self.action_size), torch.zeros(num, 0)
-        return Memory(zero, zero, none, none)
+        return Memory(zero, zero, none, none, torch.zeros(num, 1))
 
     def advance(self, memory: Memory, action: Tensor, rng: np.random.Generator) -> Memory:
-        return Memory(action, memory.last_action, memory.command, memory.phase)
+        return Memory(action, memory.last_action, memory.command, memory.phase, memory.age + 1.0)
 
     # Judgement -------------------------------------------------------------------------------------------------------
 
