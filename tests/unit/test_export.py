@@ -79,7 +79,7 @@ def test_the_runtime_loads_it_and_finds_the_whole_contract(exported):
 def test_the_runner_on_the_robot_does_what_the_actor_does_in_training(actor, exported):
     runner, task = load_runner(exported), Go2Walk(replace(CONFIG.task_config, within_reach=True))
     memory = task.new_memory(1, np.random.default_rng(0))
-    memory = type(memory)(memory.last_action, memory.previous_action, torch.zeros(1, 3), torch.zeros(1, 1))
+    memory = replace(memory, command=torch.zeros(1, 3), phase=torch.zeros(1, 1))
     inputs = {name: np.array(values) for name, values in golden_inputs(seed=3).items()}
     inputs["q_sdk"][5:8] += 0.7  # so far off that the motors do not reach what is wanted
     gravity = np.array([[-2.0 * (x * z - w * y), -2.0 * (y * z + w * x), 2.0 * (x * x + y * y) - 1.0]
@@ -90,7 +90,7 @@ def test_the_runner_on_the_robot_does_what_the_actor_does_in_training(actor, exp
         parts = (inputs["velocity_body"][k], gyro, gravity[k], q, dq, [0.3])
         state = torch.tensor(np.concatenate(parts), dtype=torch.float32)[None]
         command = torch.tensor(inputs["command"][k : k + 1], dtype=torch.float32)
-        memory = type(memory)(memory.last_action, memory.previous_action, command, memory.phase)
+        memory = replace(memory, command=command)
         with torch.no_grad():
             action = actor(task.observe(state, memory))
         robot = RobotState(**{n: inputs[n][k] for n in ("q_sdk", "dq_sdk", "quat_wxyz", "gyro_body")})

@@ -15,6 +15,7 @@ from dbp_policy.kinematics import foot_positions
 from dbp_training.env import Env, Episodes, Memory
 from dbp_training.evaluate import evaluate
 from dbp_training.go2_model import picture_model
+from dbp_training.tasks.go2_balance import Go2Balance
 from dbp_training.tasks.go2_handstand import (
     PITCH,
     UP_Q,
@@ -130,7 +131,7 @@ def test_whoever_is_asked_up_has_a_second_to_lift_the_rear_feet():
 
 
 def test_who_is_up_is_asked_down_at_times_and_nobody_up_in_the_middle_of_an_episode():
-    task, rng = Go2Handstand(Go2HandstandConfig(command_interval=0.1)), np.random.default_rng(0)
+    task, rng = Go2Handstand(Go2HandstandConfig(command_interval=0.1, down=0.25)), np.random.default_rng(0)
     memory = task.new_memory(1000, rng)
     before = memory.command[:, 0] >= UP_FROM
     for _ in range(20):
@@ -152,25 +153,32 @@ def test_joints_that_are_too_fast_for_full_torque_cost():
 
 
 def test_training_episodes_start_all_along_the_way_up_and_those_of_an_evaluation_on_all_four():
-    config = Go2HandstandConfig(randomisation=Randomisation(start=1.0))
-    task = Go2Handstand(config)
+    task = Go2Handstand(Go2HandstandConfig(start_up=0.6, start_balancing=0.5, randomisation=Randomisation(start=1.0)))
     env = Env(task, 400, seed=0, stagger=False)
     started = env.state
     way = started[:, GRAVITY][:, 0]
     assert 0.52 < (way > 0.15).float().mean().item() < 0.68
-    assert all(((way > low) & (way < low + 0.2)).float().mean() > 0.02 for low in (0.4, 0.6, 0.8))
+    assert all(((way > low) & (way < low + 0.2)).float().mean() > 0.02 for low in (0.2, 0.4, 0.6, 0.8))
     steady = (way > math.sin(PITCH - 0.16)) & (started[:, GYRO].norm(dim=-1) < 0.6)
     assert steady.float().mean().item() > 0.2, "and half of them balance at first"
     assert not task.terminated(started, env.memory).any()
     assert not (Env(task.nominal(), 8, seed=0).state[:, GRAVITY][:, 0] > 0.1).any()
 
 
-def test_a_quarter_of_the_commands_asks_to_stand_and_only_who_is_up_turns():
+@pytest.mark.parametrize("task", [Go2Balance(), Go2Balance().nominal()])
+def test_an_episode_of_balancing_begins_on_the_front_legs_and_ends_with_a_rear_foot_on_the_ground(task):
+    env = Env(task, 200, seed=0, stagger=False)
+    assert (env.state[:, GRAVITY][:, 0] > 0.1).all() and (env.memory.command[:, 0] >= UP_FROM).all()
+    assert (env.state[:, GRAVITY][:, 0] > math.sin(PITCH - 0.16)).float().mean() > 0.65
+    assert task.terminated(_standing(), _memory()).item() and not task.terminated(_balancing(), _memory()).item()
+
+
+def test_a_twentieth_of_the_commands_asks_to_stand_and_only_who_is_up_turns():
     command = Go2Handstand().new_commands(2000, np.random.default_rng(0))
     stick, turn = command[:, 0], command[:, 2]
     up = (stick >= UP_FROM).float()
     assert 0.0 <= stick.min() and stick.max() <= 1.0 and ((stick - UP_FROM).abs() > 0.04).all()
-    assert 0.7 < up.mean().item() < 0.8
+    assert 0.93 < up.mean().item() < 0.97
     assert not turn[up == 0.0].any() and 0.29 < turn.abs().max().item() <= 0.3 and not command[:, 1].any()
     evaluated = Go2Handstand().evaluation_commands()
     assert evaluated.shape == (64, 3) and (evaluated[:, 0] == 1.0).all()

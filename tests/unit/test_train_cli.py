@@ -110,7 +110,9 @@ def test_a_policy_may_read_the_estimated_velocity(tmp_path):
 
 
 def test_a_policy_that_only_falls_is_evaluated_and_exported_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr("dbp_training.tasks.go2_walk.Go2Walk.terminated", lambda self, reached: reached[..., 0] < 1e9)
+    monkeypatch.setattr(
+        "dbp_training.tasks.go2_walk.Go2Walk.terminated", lambda self, reached, memory: reached[..., 0] < 1e9
+    )
     assert _train(tmp_path / "run", steps=500) == 0
     evaluation = json.loads((tmp_path / "run/evaluation.json").read_text())
     assert evaluation["survival"] == 0.0 and evaluation["planar_velocity_error"] is None
@@ -198,7 +200,9 @@ def test_every_algorithm_and_every_task_trains_and_evaluates(task, algorithm, tm
         reaches = TASKS[task].differentiable
         assert evaluation.keys() >= ({"distance", "success", "final_distance"} if reaches else {"return"})
         assert "export with" not in capsys.readouterr().out
-        with pytest.raises(DbpError, match=f"expected a run of go2_walk or go2_handstand, .* got {task}"):
+        with pytest.raises(
+            DbpError, match=f"expected a run of go2_walk or go2_balance or go2_handstand, .* got {task}"
+        ):
             export(tmp_path / "run", tmp_path / "policy.onnx")
     config = RunFolder(tmp_path / "run").read_config()
     assert config.algorithm.name == algorithm and isinstance(config.task_config, TASKS[task].config)

@@ -83,7 +83,7 @@ def _preset(task: str, randomised: bool) -> tuple[FirstOrderConfig, DynamicsConf
     if task == "go2_walk":  # a robot that differs between episodes asks for a larger model and more of its training
         dynamics = DynamicsConfig(hidden=(384, 384), updates=16) if randomised else DynamicsConfig()
         return FirstOrderConfig(), dynamics
-    if task == "go2_handstand":  # what a swing leads to comes later than a window ends
+    if task in ("go2_balance", "go2_handstand"):  # what a swing leads to comes later than a window ends
         loop = FirstOrderConfig(tail="bootstrap", critic=CriticConfig(hidden=(128, 128)), exploration=0.1)
         return loop, DynamicsConfig(hidden=(384, 384), updates=16, capacity=300_000)
     if not TASKS[task].differentiable:  # near what is published for Hopper, HalfCheetah and Ant, with a smaller model

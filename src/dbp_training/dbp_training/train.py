@@ -72,7 +72,8 @@ class Train:
     """Continue the run in --out with its own configuration; --minutes or --steps may lengthen it."""
     begin_with: Path | None = None
     """Begin with the networks, the model and the replay of another run of this task and algorithm, such as one without
-    randomisation: what is hard to find is found sooner on the nominal robot."""
+    randomisation: what is hard to find is found sooner on the nominal robot. go2_handstand also takes a run of
+    go2_balance."""
     randomise: Literal["none", "full"] = "none"
     """none: the nominal robot. full: friction, mass, gains, delay up to 20 ms, pushes and sensor noise differ."""
     command_max: tuple[float, float, float] | None = None
@@ -178,7 +179,8 @@ def _earlier(args: Train, algorithm: Algorithm) -> RunConfig | None:
     if parallel.size() > 1:
         raise DbpError(f"--begin-with: expected one process, got {parallel.size()}")
     earlier = RunFolder(args.begin_with).read_config()
-    if (earlier.task, earlier.algorithm.name) != (args.task, args.algorithm):
+    fits = issubclass(TASKS[earlier.task].make, TASKS[args.task].make) and earlier.algorithm.name == args.algorithm
+    if not fits:
         found = f"{earlier.task} with {earlier.algorithm.name}"
         raise DbpError(f"--begin-with: expected a run of {args.task} with {args.algorithm}, found one of {found}")
     return earlier

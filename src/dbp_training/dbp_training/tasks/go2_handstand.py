@@ -64,8 +64,8 @@ FRONT_PHASE = torch.tensor([0.0, 0.5])
 _GRAVITY_UP = (0.9806, 0.0, -0.1961)
 """Direction of gravity in body axes at `PITCH`."""
 _GRAVITY_DOWN = (0.0, 0.0, -1.0)
-_START_PITCH = 0.4
-"""From here on [rad] knees and rear feet are above the ground with the joints at `UP_Q`."""
+_START_PITCH = 0.15
+"""From here on [rad] the rear feet are above the ground with the joints as far on their way to `UP_Q`."""
 _NOSE = 0.33
 """From the trunk's centre forward to the end of its head [m]."""
 
@@ -120,12 +120,12 @@ class Go2HandstandConfig(Go2Config):
     """Joints keep this far from the ends of their range [rad]; the guard stops a robot that is past one."""
     yaw_rate_max: float = 0.3
     """Largest rate of turning to both sides [rad/s]."""
-    down: float = 0.25
-    """Share of commands that ask to stand on all four legs."""
-    start_up: float = 0.6
+    down: float = 0.05
+    """Share of commands that ask to stand on all four legs; standing is soon learned, and lasts."""
+    start_up: float = 0.3
     """Share of training episodes that start on the front legs or on the way there, swinging up; none where
     starts are not randomised."""
-    start_balancing: float = 0.5
+    start_balancing: float = 0.2
     """Share of these that start near the balance and nearly at rest."""
     height_up: float = 0.53
     """Of the trunk's centre on the front legs [m]."""
@@ -185,11 +185,12 @@ class Go2Handstand(Go2Task):
             return
         up = envs[rng.random(len(envs)) < self.config.start_up]
         zero = np.zeros(len(up))
-        q = UP_Q + rng.uniform(-0.1, 0.1, (len(up), 12))
         balancing = rng.random(len(up)) < self.config.start_balancing
         near, way = PITCH + rng.uniform(-0.15, 0.15, len(up)), rng.uniform(_START_PITCH, PITCH + 0.2, len(up))
         pitch = np.where(balancing, near, way)
         rate = np.where(balancing, rng.uniform(-0.5, 0.5, len(up)), (PITCH - way) * rng.uniform(0.0, 5.0, len(up)))
+        share = np.clip(pitch / PITCH, 0.0, 1.0)[:, None]
+        q = go2.STAND_Q + share * (UP_Q - go2.STAND_Q) + rng.uniform(-0.1, 0.1, (len(up), 12))
         foot = foot_positions(q)[:, :2].mean(axis=1)
         # Where the front feet are from the trunk's centre, in the world's axes; the trunk turns about them.
         foot_x = np.cos(pitch) * foot[:, 0] + np.sin(pitch) * foot[:, 2]

@@ -12,6 +12,7 @@ from dbp_training.env import Task
 from dbp_training.gradient import Differentiable
 from dbp_training.tasks.ant import Ant, AntConfig
 from dbp_training.tasks.arm_reach import ArmReach, ArmReachConfig
+from dbp_training.tasks.go2_balance import Go2Balance, Go2BalanceConfig
 from dbp_training.tasks.go2_handstand import Go2Handstand, Go2HandstandConfig, handstand_randomisation
 from dbp_training.tasks.go2_robot import full_randomisation
 from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
@@ -91,6 +92,13 @@ TASKS: dict[str, TaskEntry] = {
         5.0,
         (("planar_velocity_error", "<=", 0.15), ("survival", ">=", 0.9)),
         lambda: Go2WalkConfig(randomisation=full_randomisation()),
+    ),
+    "go2_balance": TaskEntry(
+        Go2Balance,
+        Go2BalanceConfig,
+        6.0,
+        (("balanced_8_s", ">=", 0.8),),
+        lambda: Go2BalanceConfig(randomisation=handstand_randomisation()),
     ),
     "go2_handstand": TaskEntry(
         Go2Handstand,
