@@ -130,15 +130,15 @@ def test_whoever_is_asked_up_has_a_second_to_lift_the_rear_feet():
         assert task.terminated(state, _memory(command, age=age)).item() is falls
 
 
-def test_who_is_up_is_asked_down_at_times_and_nobody_up_in_the_middle_of_an_episode():
-    task, rng = Go2Handstand(Go2HandstandConfig(command_interval=0.1, down=0.25)), np.random.default_rng(0)
-    memory = task.new_memory(1000, rng)
-    before = memory.command[:, 0] >= UP_FROM
+def test_an_episode_begins_anew_where_the_robot_is_asked_up_again():
+    task, rng = Go2Handstand(Go2HandstandConfig(command_interval=0.1, down=0.5)), np.random.default_rng(0)
+    memory, since = task.new_memory(1000, rng), torch.zeros(1000)
     for _ in range(20):
+        was_up = memory.command[:, 0] >= UP_FROM
         memory = task.advance(memory, torch.zeros(1000, 12), rng)
-    after = memory.command[:, 0] >= UP_FROM
-    assert not after[~before].any() and 0.2 < after[before].float().mean().item() < 0.5
-    assert (memory.age == 20.0).all()
+        is_up = memory.command[:, 0] >= UP_FROM
+        since = torch.where(is_up & ~was_up, 0.0, since + 1.0)
+    assert torch.equal(memory.age[:, 0], since) and 0.2 < (since < 20.0).float().mean().item() < 0.9
 
 
 def test_joints_that_are_too_fast_for_full_torque_cost():
@@ -173,12 +173,12 @@ def test_an_episode_of_balancing_begins_on_the_front_legs_and_ends_with_a_rear_f
     assert task.terminated(_standing(), _memory()).item() and not task.terminated(_balancing(), _memory()).item()
 
 
-def test_a_twentieth_of_the_commands_asks_to_stand_and_only_who_is_up_turns():
+def test_a_tenth_of_the_commands_asks_to_stand_and_only_who_is_up_turns():
     command = Go2Handstand().new_commands(2000, np.random.default_rng(0))
     stick, turn = command[:, 0], command[:, 2]
     up = (stick >= UP_FROM).float()
     assert 0.0 <= stick.min() and stick.max() <= 1.0 and ((stick - UP_FROM).abs() > 0.04).all()
-    assert 0.93 < up.mean().item() < 0.97
+    assert 0.88 < up.mean().item() < 0.92
     assert not turn[up == 0.0].any() and 0.29 < turn.abs().max().item() <= 0.3 and not command[:, 1].any()
     evaluated = Go2Handstand().evaluation_commands()
     assert evaluated.shape == (64, 3) and (evaluated[:, 0] == 1.0).all()

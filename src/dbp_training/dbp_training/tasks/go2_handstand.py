@@ -120,7 +120,7 @@ class Go2HandstandConfig(Go2Config):
     """Joints keep this far from the ends of their range [rad]; the guard stops a robot that is past one."""
     yaw_rate_max: float = 0.3
     """Largest rate of turning to both sides [rad/s]."""
-    down: float = 0.05
+    down: float = 0.1
     """Share of commands that ask to stand on all four legs; standing is soon learned, and lasts."""
     start_up: float = 0.3
     """Share of training episodes that start on the front legs or on the way there, swinging up; none where
@@ -208,10 +208,10 @@ class Go2Handstand(Go2Task):
         return torch.from_numpy(np.stack([stick, 0.0 * turn, self.config.yaw_rate_max * turn], -1).astype(np.float32))
 
     def advance(self, memory: Memory, action: Tensor, rng: np.random.Generator) -> Memory:
-        """A new command turns or brings the robot down; up it has to go from the start of an episode (`patience`)."""
+        """An episode begins anew where the robot is asked up again: it has its time for that (`patience`)."""
         new = super().advance(memory, action, rng)
-        down = _wanted_up(memory) < 0.5
-        return replace(new, command=torch.where(down[:, None], memory.command, new.command))
+        anew = _wanted_up(new) > _wanted_up(memory)
+        return replace(new, age=torch.where(anew[:, None], 0.0, new.age))
 
     # The task itself -------------------------------------------------------------------------------------------------
 
