@@ -129,7 +129,7 @@ def test_a_failed_export_leaves_the_file_before_it(actor, exported, tmp_path):
 
 def test_the_card_of_a_run_that_began_with_another_makes_that_one_first():
     first = replace(CONFIG, task_config=Go2WalkConfig(), steps=500, algorithm=imagined("go2_walk"))
-    loop = replace(first.algorithm.first_order, segment=16)
+    loop = replace(first.algorithm.first_order, segment=16, lr=3e-4)
     first = replace(first, evaluations=9, until_goal=True)
     second = replace(CONFIG, algorithm=replace(imagined("go2_walk", True), first_order=loop), began_with=first)
     lines = card(second, {}, "go2_walk.onnx").splitlines()
@@ -137,7 +137,7 @@ def test_the_card_of_a_run_that_began_with_another_makes_that_one_first():
     assert again == [
         "./dbp train go2_walk --seed 7 --steps 500 --evaluations 9 --until-goal --randomise none"
         " --algorithm imagined --out runs/again-first",
-        "./dbp train go2_walk --seed 7 --steps 1000 --randomise full --algorithm imagined --segment 16"
+        "./dbp train go2_walk --seed 7 --steps 1000 --randomise full --algorithm imagined --lr 0.0003 --segment 16"
         " --begin-with runs/again-first --out runs/again",
     ]
     assert RunConfig.from_dict(json.loads(json.dumps(asdict(second)))) == second

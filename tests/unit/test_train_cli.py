@@ -289,6 +289,7 @@ def test_segment_and_model_are_options_where_there_are_any():
     for algorithm, changes, message in (
         ("dmo", {"segment": 5}, "--segment: expected a divisor of the window's 8 steps, got 5"),
         ("ppo", {"segment": 4}, "--segment: expected an algorithm with windows"),
+        ("ppo", {"lr": 1e-4}, "--lr: expected an algorithm with windows, got ppo"),
         ("ppo", {"model_hidden": (8,)}, "--model-hidden: expected an algorithm with a learned model, got ppo"),
     ):
         with pytest.raises(DbpError, match=message):
@@ -305,6 +306,7 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path):
         ({"until_goal": True}, "--until-goal: expected --evaluations"),
         ({"task": "hopper", "until_goal": True, "evaluations": 3}, "--until-goal: expected a task with a goal"),
         ({"segment": 0}, "--segment: expected a positive number"),
+        ({"lr": float("nan")}, "--lr: expected a positive number, got nan"),
         ({"model_hidden": (64, 0)}, "--model-hidden: expected a positive number"),
         ({"command_max": (1.0, -0.6, 1.0)}, "--command-max: expected"),
         ({"command_max": (float("nan"), 0.6, 1.0)}, "--command-max: expected"),

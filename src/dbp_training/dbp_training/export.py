@@ -154,6 +154,8 @@ def _train_commands(config: RunConfig, out: str) -> list[str]:
         options += " --observe-velocity" if task.config.observe_velocity else ""
     own, usual = config.algorithm, ALGORITHMS[config.algorithm.name](config.task, task.randomised)
     options += f" --algorithm {own.name}" if own.name != "dmo" else ""
+    if own.first_order and own.first_order.lr != usual.first_order.lr:
+        options += f" --lr {own.first_order.lr:g}"
     if own.first_order and own.first_order.segment != usual.first_order.segment:
         options += f" --segment {own.first_order.segment}"
     if own.dynamics and own.dynamics.hidden != usual.dynamics.hidden:

@@ -87,6 +87,9 @@ class Train:
     measure_gradient: int | None = None
     """Windows between measurements of how good the gradient is, 0 for none; the task's own unless given: 10 where the
     exact gradient is known, none elsewhere, where finite differences take seconds."""
+    lr: float | None = None
+    """The actor's learning rate at the beginning, for the algorithms with windows; the algorithm's own unless given. A
+    run that begins with another may need a smaller one, not to lose what that has learned."""
     segment: int | None = None
     """Steps after which the gradient is cut inside a window, for the algorithms that differentiate: a window has a
     whole number of them; the algorithm's own unless given."""
@@ -121,7 +124,8 @@ def checked(args: Train) -> Train:
     if args.minutes is not None and args.steps is not None:
         raise DbpError("expected --minutes or --steps, got both")
     positive = [("--minutes", args.minutes), ("--steps", args.steps), ("--threads", args.threads)]
-    positive += [("--segment", args.segment), *(("--model-hidden", width) for width in args.model_hidden or ())]
+    positive += [("--lr", args.lr), ("--segment", args.segment)]
+    positive += [("--model-hidden", width) for width in args.model_hidden or ()]
     for name, value in positive:
         if value is not None and not 0 < value < float("inf"):
             raise DbpError(f"{name}: expected a positive number, got {value}")
@@ -146,6 +150,10 @@ def new_config(args: Train) -> RunConfig:
         if randomised or algorithm.dynamics is None:
             raise DbpError("--measure-gradient: expected a learned gradient and --randomise none")
         algorithm = replace(algorithm, first_order=replace(algorithm.first_order, measure_every=args.measure_gradient))
+    if args.lr is not None:
+        if algorithm.first_order is None:
+            raise DbpError(f"--lr: expected an algorithm with windows, got {args.algorithm}")
+        algorithm = replace(algorithm, first_order=replace(algorithm.first_order, lr=args.lr))
     if args.segment is not None:
         loop = algorithm.first_order
         if loop is None or loop.horizon % args.segment:
