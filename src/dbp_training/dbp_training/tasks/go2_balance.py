@@ -14,6 +14,7 @@ class Go2BalanceConfig(Go2HandstandConfig):
 
     patience: float = 0.0
     down: float = 0.0
+    start_down: float = 0.0
     start_up: float = 1.0
     start_balancing: float = 0.7
 

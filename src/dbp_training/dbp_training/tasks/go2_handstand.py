@@ -133,8 +133,11 @@ class Go2HandstandConfig(Go2Config):
     """Joints keep this far from the ends of their range [rad]; the guard stops a robot that is past one."""
     yaw_rate_max: float = 0.3
     """Largest rate of turning to both sides [rad/s]."""
-    down: float = 0.1
-    """Share of commands that ask to stand on all four legs; standing is soon learned, and lasts."""
+    command_interval: float = 2.5
+    down: float = 0.5
+    """Share of new commands that ask to stand on all four legs: what is learned lasts, so it has to end."""
+    start_down: float = 0.1
+    """The same where an episode begins: standing is soon learned, going up is not."""
     start_up: float = 0.3
     """Share of training episodes that start on the front legs or on the way there, swinging up; none where
     starts are not randomised."""
@@ -214,8 +217,14 @@ class Go2Handstand(Go2Task):
         sim.qvel[up, :3] = np.stack([-rate * foot_z, zero, rate * foot_x], -1)
         sim.qvel[up, 4] = rate
 
+    def new_memory(self, num: int, rng: np.random.Generator) -> Memory:
+        return replace(super().new_memory(num, rng), command=self._commands(num, rng, self.config.start_down))
+
     def new_commands(self, num: int, rng: np.random.Generator) -> Tensor:
-        up = rng.random(num) >= self.config.down
+        return self._commands(num, rng, self.config.down)
+
+    def _commands(self, num: int, rng: np.random.Generator, down: float) -> Tensor:
+        up = rng.random(num) >= down
         stick = np.where(up, rng.uniform(UP + 0.05, 1.0, num), rng.uniform(0.0, UP - 0.05, num))
         turn = rng.uniform(-1.0, 1.0, num) * up
         return torch.from_numpy(np.stack([stick, 0.0 * turn, self.config.yaw_rate_max * turn], -1).astype(np.float32))
