@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from dbp_bringup import validate
-from dbp_bringup.validation.battery import COMMANDS, Scenario, battery
+from dbp_bringup.validation.battery import COMMANDS, DOWN, Scenario, battery
 from dbp_bringup.validation.trial import Outcome, run_trial
 from dbp_bringup.validation.verdict import PLANAR_ERROR_MAX, margins, report, shortfalls, survived
 from dbp_policy.errors import DbpError
@@ -25,6 +25,7 @@ GOOD = Outcome(
     sat_down=True,
     survival=1.0,
     planar_velocity_error=0.03,
+    as_asked=1.0,
     yaw_rate_error=0.02,
     tilt_max=0.1,
     torque_peak=0.5,
@@ -39,7 +40,7 @@ GOOD = Outcome(
 
 
 def test_the_battery_varies_all_it_is_to_vary_and_names_are_unique():
-    scenarios = battery()
+    scenarios = battery("four_legs")
     assert 40 <= len(scenarios) <= 70 and len({s.key for s in scenarios}) == len(scenarios)
     assert {s.friction for s in scenarios} >= {0.4, 0.6, 0.8, 1.2}
     assert {s.payload_kg for s in scenarios} >= {0.0, 2.0, 4.0}
@@ -48,8 +49,16 @@ def test_the_battery_varies_all_it_is_to_vary_and_names_are_unique():
     assert {s.commands[0] for s in scenarios if s.nominal} >= set(COMMANDS.values())
 
 
+def test_a_handstand_is_tried_going_up_turning_and_coming_down():
+    scenarios = battery("front_legs")
+    assert len({s.key for s in scenarios}) == len(scenarios) >= 20
+    assert all(s.posture == "front_legs" and s.commands[0][0] == 1.0 and s.commands[-1] == DOWN for s in scenarios)
+    assert {s.commands[0][2] for s in scenarios if s.nominal} == {-0.3, 0.0, 0.3}
+    assert {s.group for s in scenarios} == {"command", "friction", "payload", "noise", "delay", "push"}
+
+
 def test_only_pushes_and_added_delay_excuse_a_fall():
-    for scenario in battery():
+    for scenario in (*battery("four_legs"), *battery("front_legs")):
         assert scenario.required == (scenario.delay_ms == 0 and scenario.push == (0.0, 0.0))
         assert scenario.required or not scenario.nominal
 
@@ -66,6 +75,8 @@ def test_only_pushes_and_added_delay_excuse_a_fall():
         ({"sat_down": False}, "did not sit down"),
         ({"planar_velocity_error": 0.151}, "velocity error: expected at most 0.15 m/s, got 0.15"),
         ({"planar_velocity_error": float("nan")}, "velocity error: expected at most 0.15 m/s, got nan"),
+        ({"as_asked": 0.89}, "posture: expected as asked for 90% of the time, got 89%"),
+        ({"as_asked": float("nan")}, "posture: expected as asked for 90% of the time, got nan%"),
         ({"yaw_rate_error": 0.3}, "yaw rate error: expected at most 0.25 rad/s, got 0.30"),
     ],
 )

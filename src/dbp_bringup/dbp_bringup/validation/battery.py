@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dbp_policy import go2
+
 Command = tuple[float, float, float]
 """vx, vy, wz in body axes [m/s, m/s, rad/s]."""
 
@@ -25,6 +27,9 @@ COMMANDS: dict[str, Command] = {
 CHANGES: tuple[Command, ...] = ((0.5, 0.0, 0.0), (0.0, 0.0, 0.0), (-0.4, 0.0, 0.0), (0.0, 0.3, -0.8))
 """Commands that follow one another as steps, harder than the command mux lets them."""
 
+UP, DOWN = (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+"""Commands of a policy that goes onto its front legs: the first number says whether."""
+
 PUSH_TIMES = (2.03, 4.17, 6.31)
 """Of a scenario's pushes [s]; no multiple of a gait's period, so that they meet different feet."""
 
@@ -38,6 +43,8 @@ class Scenario:
     name: str
     commands: tuple[Command, ...]
     """Given one after the other for equal shares of the walk."""
+    posture: go2.Posture = "four_legs"
+    """Of the policy; on the front legs the first number of a command is no velocity, but asks to be up there."""
     walk_seconds: float = 8.0
     friction: float = FRICTION
     payload_kg: float = 0.0
@@ -97,8 +104,35 @@ def _combined() -> list[Scenario]:
     ]
 
 
-def battery() -> tuple[Scenario, ...]:
-    """The first battery; every name is unique."""
+def battery(posture: go2.Posture) -> tuple[Scenario, ...]:
+    """What a policy of this posture is tried against; every name is unique."""
+    return _walks() if posture == "four_legs" else _handstands()
+
+
+def _handstands() -> tuple[Scenario, ...]:
+    def handstand(group: str, name: str, turn: float = 0.0, **conditions) -> Scenario:
+        up = (1.0, 0.0, turn)
+        return Scenario(group, name, (up, up, DOWN), "front_legs", 12.0, **conditions)
+
+    ways = {"forward": (1, 0), "back": (-1, 0), "to the left": (0, 1), "to the right": (0, -1)}
+    return (
+        handstand("command", "up and down"),
+        handstand("command", "up, turn left, down", 0.3),
+        handstand("command", "up, turn right, down", -0.3),
+        Scenario("command", "up and down twice", (UP, DOWN, UP, DOWN), "front_legs", 16.0),
+        *(handstand("friction", f"{mu:g}", friction=mu) for mu in (0.6, 1.2)),
+        *(handstand("payload", f"{kg:g} kg", payload_kg=kg, level=kg) for kg in (0.5, 1.0)),
+        handstand("noise", "up and down", noise=1.0),
+        *(handstand("delay", f"{ms} ms", delay_ms=ms, level=ms) for ms in (5, 10, 15, 20)),
+        *(
+            handstand("push", f"{speed:g} m/s {way}", push=(speed * x, speed * y), level=speed)
+            for speed in (0.1, 0.2, 0.4)
+            for way, (x, y) in ways.items()
+        ),
+    )
+
+
+def _walks() -> tuple[Scenario, ...]:
     behind, aside = (-0.12, 0.0, 0.09), (0.0, 0.06, 0.09)
     return (
         *_nominal(),

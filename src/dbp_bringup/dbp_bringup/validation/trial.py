@@ -13,7 +13,7 @@ from dbp_bringup.robot.physics import PhysicsOptions, Truth
 from dbp_bringup.validation.battery import PUSH_TIMES, Scenario
 from dbp_policy import go2
 from dbp_policy.errors import DbpError
-from dbp_policy.rotations import rotation_matrix
+from dbp_policy.rotations import gravity_body, rotation_matrix
 from dbp_policy.runner import Runner
 from dbp_policy.types import Mode
 
@@ -23,8 +23,11 @@ FALLEN_HEIGHT = 0.15
 SAMPLE_TICKS = 5
 """Ground truth is read every so many ticks: at 100 Hz."""
 
-SETTLING = 1.0
-"""After a change of the command the velocity does not count for so long [s]."""
+SETTLING: dict[go2.Posture, float] = {"four_legs": 1.0, "front_legs": 2.0}
+"""After a change of the command velocity and posture do not count for so long [s]."""
+
+POSTURE_COSINE = 0.9
+"""Of the angle between the trunk and where the command wants it, from which on it is as asked."""
 
 WINDOW = 0.5
 """The velocity is averaged over this time, a gait cycle or so, before it is compared with the command [s]."""
@@ -49,6 +52,9 @@ class Outcome:
     planar_velocity_error: float
     yaw_rate_error: float
     """Mean distance from the command [m/s], [rad/s]; NaN if it did not last long enough to tell."""
+    as_asked: float
+    """Share of the time, each change's settling left out, in which the trunk was held as the command asks; NaN if it
+    did not last long enough to tell."""
     tilt_max: float
     """[rad]."""
     torque_peak: float
@@ -90,7 +96,7 @@ def run_trial(runner: Runner, scenario: Scenario) -> Outcome:
         faults=tuple(walk.faults),
         sat_down=sat_down,
         survival=walk.seconds / scenario.walk_seconds,
-        **walk.velocity_errors(),
+        **walk.errors(),
         tilt_max=walk.tilt_max,
         torque_peak=float((walk.torque_peak / go2.TAU_MAX).max()),
         speed_peak=float((walk.speed_peak / go2.DQ_MAX).max()),
@@ -110,6 +116,8 @@ class _Walk:
         self._pushes = [round(t / _TICK) for t in PUSH_TIMES] if any(scenario.push) else []
         self._ticks = 0
         self._velocities: list[tuple[float, float, float]] = []
+        self._as_asked: list[bool] = []
+        self._heading: float | None = None
         self.fell = False
         self.faults: dict[str, None] = {}
         self.tilt_max = 0.0
@@ -139,24 +147,32 @@ class _Walk:
         self.faults.update(dict.fromkeys(lockstep.output.status.faults))
         self.fell = self.fell or "tilt" in self.faults  # the guard damps a toppling robot before it lies
 
-    def velocity_errors(self) -> dict[str, float]:
-        """Mean distance of the smoothed velocity from each command, from `SETTLING` after its change on."""
+    def errors(self) -> dict[str, float]:
+        """Mean distance of the smoothed velocity from each command and share of the time with the trunk as asked, from
+        `SETTLING` after each change on."""
         rate = go2.LOWSTATE_HZ // SAMPLE_TICKS
-        window, settling = round(WINDOW * rate), round(SETTLING * rate)
+        window, settling = round(WINDOW * rate), round(SETTLING[self._scenario.posture] * rate)
         per_command = round(self._scenario.walk_seconds * rate) // len(self._commands)
-        velocities, errors = np.array(self._velocities).reshape(-1, 3), []
+        velocities, errors, as_asked = np.array(self._velocities).reshape(-1, 3), [], []
         for i, command in enumerate(self._commands):
-            part = velocities[i * per_command + settling : (i + 1) * per_command]
+            counted = slice(i * per_command + settling, (i + 1) * per_command)
+            part = velocities[counted]
             if len(part) >= window:
                 sums = np.cumsum(np.vstack([np.zeros(3), part]), axis=0)
-                errors.append((sums[window:] - sums[:-window]) / window - command)
+                errors.append((sums[window:] - sums[:-window]) / window - self._velocity_asked(command))
+                as_asked += self._as_asked[counted]
         if not errors:
-            return {"planar_velocity_error": float("nan"), "yaw_rate_error": float("nan")}
+            return dict.fromkeys(("planar_velocity_error", "yaw_rate_error", "as_asked"), float("nan"))
         error = np.concatenate(errors)
         return {
             "planar_velocity_error": float(np.hypot(error[:, 0], error[:, 1]).mean()),
             "yaw_rate_error": float(np.abs(error[:, 2]).mean()),
+            "as_asked": float(np.mean(as_asked)),
         }
+
+    def _velocity_asked(self, command: np.ndarray) -> np.ndarray:
+        """vx, vy, wz: on the front legs it turns on the spot."""
+        return command if self._scenario.posture == "four_legs" else command * (0.0, 0.0, 1.0)
 
     def _command_at(self, seconds: float) -> int:
         share = seconds / self._scenario.walk_seconds
@@ -170,7 +186,20 @@ class _Walk:
         np.maximum(self.q_max, state.q_sdk, out=self.q_max)
 
     def _note_truth(self, truth: Truth) -> None:
-        self._velocities.append((*truth.velocity_body[:2], truth.yaw_rate))
         self.tilt_max = max(self.tilt_max, float(np.arccos(np.clip(truth.up_z, -1.0, 1.0))))
-        upright = truth.up_z >= FALLEN_UP_Z and truth.position[2] >= FALLEN_HEIGHT
+        command = self._commands[self._command_at(self.seconds)]
+        walks = self._scenario.posture == "four_legs"
+        nose_down = 0.0 if walks or command[0] < 0.5 else go2.POSTURES["front_legs"]
+        wanted = np.array([np.sin(nose_down), 0.0, -np.cos(nose_down)])  # direction of gravity in body axes
+        self._as_asked.append(bool(gravity_body(truth.quat_wxyz) @ wanted >= POSTURE_COSINE))
+        self._velocities.append((*truth.velocity_body[:2], truth.yaw_rate) if walks else self._about_vertical(truth))
+        upright = truth.position[2] >= FALLEN_HEIGHT and (not walks or truth.up_z >= FALLEN_UP_Z)
         self.fell = self.fell or truth.trunk_contact or not upright
+
+    def _about_vertical(self, truth: Truth) -> tuple[float, float, float]:
+        """Horizontal velocity in the world, and how fast the trunk's lateral axis turns, wherever its nose points."""
+        lateral = rotation_matrix(truth.quat_wxyz)[:, 1]
+        heading = float(np.arctan2(-lateral[0], lateral[1]))
+        turned = 0.0 if self._heading is None else (heading - self._heading + np.pi) % (2.0 * np.pi) - np.pi
+        self._heading = heading
+        return (*truth.velocity_world[:2], turned * go2.LOWSTATE_HZ / SAMPLE_TICKS)
