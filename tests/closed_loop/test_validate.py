@@ -151,7 +151,7 @@ def test_the_command_writes_what_it_measured_and_says_whether_it_passed(stub_pol
         replace(FORWARD, walk_seconds=2.0),
         replace(FORWARD, group="push", name="pushed", walk_seconds=2.0, push=(0.3, 0.0), level=0.3),
     )
-    monkeypatch.setattr(validate, "battery", lambda: few)
+    monkeypatch.setattr(validate, "battery", lambda posture: few)
     file = tmp_path / "out.json"
     console = Console(record=True, width=160)
     assert validate.validate(validate.Args(stub_policy_path, file, workers=2), console) is False
