@@ -95,6 +95,18 @@ def test_the_command_decides_whether_balancing_or_standing_pays():
         assert task.metrics(other, _memory(command))["as_asked"].item() == 0.0
 
 
+def test_coming_down_pays_more_than_a_fall_all_the_way():
+    task, shares = Go2Handstand(), torch.linspace(0.0, 1.0, 11).tolist()
+    paid = []
+    for share in shares:
+        q = go2.STAND_Q + share * (UP_Q - go2.STAND_Q)
+        foot = foot_positions(q)[:2].mean(axis=0)
+        pitch = share * PITCH
+        height = go2.FOOT_RADIUS - (math.cos(pitch) * foot[2] - math.sin(pitch) * foot[0])
+        paid.append(task.reward(_state(pitch, q, height), torch.zeros(1, 12), _memory(DOWN)).item())
+    assert min(paid) > 0.0 and paid == sorted(paid, reverse=True)
+
+
 def test_turning_is_about_the_vertical_however_the_trunk_is_held():
     task = Go2Handstand()
     for state in (_standing(), _balancing()):

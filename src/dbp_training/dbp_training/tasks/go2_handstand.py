@@ -66,6 +66,8 @@ _GRAVITY_UP = (0.9806, 0.0, -0.1961)
 _GRAVITY_DOWN = (0.0, 0.0, -1.0)
 _START_PITCH = 0.15
 """From here on [rad] the rear feet are above the ground with the joints as far on their way to `UP_Q`."""
+_HIGH = 0.1
+"""A rear foot that is to stand costs little more when it is higher than this [m]."""
 _NOSE = 0.33
 """From the trunk's centre forward to the end of its head [m]."""
 
@@ -252,15 +254,19 @@ class Go2Handstand(Go2Task):
         still = torch.exp(-square(velocity) / c.tracking_width)
         moving = (1.0 - up + up * lift) * (w.yaw_rate * turning + w.velocity * still)
         reward = posture * (w.posture + moving) + w.rear_lift * up * lift
-        reward = reward - w.height * (reached[..., HEIGHT] - height) ** 2
+        # On the way down what belongs to standing counts as far as the trunk is level: asked for at once it makes each
+        # step cost more than it pays, and falling is cheaper.
+        level = (1.0 - up) * posture
+        reward = reward - w.height * (up + level) * (reached[..., HEIGHT] - height) ** 2
         # Feet that are points hold no balance along the trunk: up there it takes steps, and so does turning.
         front, rear, stepping = clearance[..., :2], clearance[..., 2:], up * posture
         stance, swing = gait(self.next_phase(memory) + FRONT_PHASE, c.contact_softness)
         missed = (stance * front**2 + (1.0 - stance) * (c.swing_height * swing - front) ** 2).sum(-1)
         reward = reward - w.step * stepping * missed
-        reward = reward - w.feet * ((1.0 - stepping) * square(front) + (1.0 - up) * square(rear))
+        raised = _HIGH * torch.tanh(rear / _HIGH)
+        reward = reward - w.feet * ((1.0 - stepping) * square(front) + level * square(raised))
         reward = reward - w.hips * square(q[..., 0::3])
-        reward = reward - w.pose * (1.0 - up) * square(q - self._stand_q)
+        reward = reward - w.pose * level * square(q - self._stand_q)
         reward = reward - w.rear_pose * up * square(q[..., 6:] - self._stand_q[6:])
         reward = reward - w.joint_limit * square(torch.relu(self._q_min - q) + torch.relu(q - self._q_max))
         reward = reward - (w.roll_pitch_rate + w.steady * stepping) * rolling - w.joint_velocity * square(dq)
