@@ -131,25 +131,27 @@ def test_a_knee_on_the_ground_is_a_fall():
         assert task.terminated(_state(0.0, bent, height), _memory(DOWN)).item() is falls
 
 
-def test_whoever_is_asked_up_has_a_second_to_lift_the_rear_feet():
+def test_whoever_is_asked_up_has_its_time_to_lift_the_rear_feet_and_who_is_asked_down_to_be_level():
     task = Go2Handstand()
     for command, state, age, falls in (
-        (UP, _standing(), 49.0, False),
-        (UP, _standing(), 50.0, True),
+        (UP, _standing(), 74.0, False),
+        (UP, _standing(), 75.0, True),
         (UP, _balancing(), 400.0, False),
+        (DOWN, _balancing(), 74.0, False),
+        (DOWN, _balancing(), 75.0, True),
         (DOWN, _standing(), 400.0, False),
     ):
         assert task.terminated(state, _memory(command, age=age)).item() is falls
 
 
-def test_an_episode_begins_anew_where_the_robot_is_asked_up_again():
+def test_an_episode_begins_anew_where_the_robot_is_asked_up_or_down():
     task, rng = Go2Handstand(Go2HandstandConfig(command_interval=0.1, down=0.5)), np.random.default_rng(0)
     memory, since = task.new_memory(1000, rng), torch.zeros(1000)
     for _ in range(20):
         was_up = memory.command[:, 0] >= UP_FROM
         memory = task.advance(memory, torch.zeros(1000, 12), rng)
         is_up = memory.command[:, 0] >= UP_FROM
-        since = torch.where(is_up & ~was_up, 0.0, since + 1.0)
+        since = torch.where(is_up != was_up, 0.0, since + 1.0)
     assert torch.equal(memory.age[:, 0], since) and 0.2 < (since < 20.0).float().mean().item() < 0.9
 
 

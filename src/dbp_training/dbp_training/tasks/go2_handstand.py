@@ -157,9 +157,10 @@ class Go2HandstandConfig(Go2Config):
     """Below this height of a knee it has hit the ground [m]; the training simulator's knees would go through it."""
     knee_room: float = 0.07
     """Knees stay this high [m]."""
-    patience: float = 1.0
-    """So long a rear foot may still be on the ground where the front legs are asked for [s]; longer is a fall. Leaning
-    on the front legs would otherwise be a place to rest, and most of what a training sees."""
+    patience: float = 1.5
+    """So long after a request a rear foot may still be on the ground where the front legs are asked for, or the trunk
+    not level where it is to stand [s]; longer is a fall. Leaning on the front legs would otherwise be a place to rest,
+    and most of what a training sees; and so would staying up there, which is safer than coming down."""
     min_lift: float = 0.02
     """Below this clearance a rear foot is on the ground [m]."""
     min_nose: float = 0.06
@@ -232,9 +233,9 @@ class Go2Handstand(Go2Task):
         return torch.from_numpy(np.stack([stick, 0.0 * turn, self.config.yaw_rate_max * turn], -1).astype(np.float32))
 
     def advance(self, memory: Memory, action: Tensor, rng: np.random.Generator) -> Memory:
-        """An episode begins anew where the robot is asked up again: it has its time for that (`patience`)."""
+        """An episode begins anew where the robot is asked up or down: it has its time for that (`patience`)."""
         new = super().advance(memory, action, rng)
-        anew = _wanted_up(new) > _wanted_up(memory)
+        anew = _wanted_up(new) != _wanted_up(memory)
         return replace(new, age=torch.where(anew[:, None], 0.0, new.age))
 
     # The task itself -------------------------------------------------------------------------------------------------
@@ -284,12 +285,16 @@ class Go2Handstand(Go2Task):
     def terminated(self, reached: Tensor, memory: Memory) -> Tensor:
         c = self.config
         _, clearance = feet(reached)
-        late = (_wanted_up(memory) > 0.5) & (self.dt * memory.age[..., 0] >= c.patience)
-        lifted = ~late | (clearance[..., 2:] > c.min_lift).all(-1)
+        up = _wanted_up(memory)
+        lifted, level = (
+            (clearance[..., 2:] > c.min_lift).all(-1),
+            self.alignment(reached[..., GRAVITY], up) > c.balanced,
+        )
+        there = torch.where(up > 0.5, lifted, level) | (self.dt * memory.age[..., 0] < c.patience)
         gravity, height = reached[..., GRAVITY], reached[..., HEIGHT]
         knees = (knee_heights(reached) > c.min_knee).all(-1)
         safe = knees & (height > c.min_height) & (height - _NOSE * gravity[..., 0] > c.min_nose)
-        return ~(lifted & safe & (gravity[..., 1].abs() < c.max_roll) & (gravity[..., 2] < c.max_over))
+        return ~(there & safe & (gravity[..., 1].abs() < c.max_roll) & (gravity[..., 2] < c.max_over))
 
     def metrics(self, reached: Tensor, memory: Memory) -> dict[str, Tensor]:
         gravity, up = reached[..., GRAVITY], _wanted_up(memory)
