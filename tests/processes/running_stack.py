@@ -27,6 +27,10 @@ repeats: list[str] = []
 """Runs that were repeated because the machine had stalled; the terminal summary counts them."""
 
 
+class CoreStalledError(AssertionError):
+    """Something that only a core that stood still explains; this process need not have seen it from its own core."""
+
+
 def repeat_if_stalled(test):
     """Repeats a failed test if the machine itself stood still meanwhile: such a run proves nothing."""
 
@@ -37,7 +41,8 @@ def repeat_if_stalled(test):
                 with StallWatch() as watch:
                     return test(*args, **kwargs)
             except (AssertionError, DbpError) as error:
-                if watch.worst < STALL or not attempts_left:
+                stalled = watch.worst >= STALL or isinstance(error, CoreStalledError)
+                if not stalled or not attempts_left:
                     raise
                 repeats.append(f"{test.__name__}: stalled {1e3 * watch.worst:.0f} ms ({error})".splitlines()[0])
 

@@ -273,9 +273,11 @@ def test_two_robots_side_by_side_in_one_ros_domain(stage, stub_policy_path):
     subsystems = ("guard", "robot", "policy", "estimator", "command")
     expected = {f"/{name}/policy_node: {subsystem}" for name in nodes for subsystem in subsystems}
     stage.spin_until(lambda: expected <= set(rows))
-    for name, guard in guards.items():
-        values = {pair.key: pair.value for pair in rows[f"/{name}/policy_node: guard"].values}
-        assert values["mode"] == guard.mode.name.lower()
+
+    def diagnosed(name: str) -> str:
+        return {pair.key: pair.value for pair in rows[f"/{name}/policy_node: guard"].values}["mode"]
+
+    stage.spin_until(lambda: {name: diagnosed(name) for name in nodes} == {"left": "standing", "right": "policy"})
     absolute = {topic for topic, _ in listener.get_topic_names_and_types() if topic.count("/") == 1}
     assert absolute <= {"/diagnostics", "/parameter_events", "/rosout", "/clock"}
 
