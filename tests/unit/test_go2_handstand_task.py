@@ -155,6 +155,14 @@ def test_an_episode_begins_anew_where_the_robot_is_asked_up_or_down():
     assert torch.equal(memory.age[:, 0], since) and 0.2 < (since < 20.0).float().mean().item() < 0.9
 
 
+def test_an_evaluation_has_its_time_once_whatever_commands_are_drawn_and_not_asked():
+    task = Go2Handstand(Go2HandstandConfig(command_interval=0.02, patience=10.0))
+    env = Env(task, 8, seed=0, commands=torch.tensor([UP]).repeat(8, 1), stagger=False)
+    for _ in range(3):
+        env.step(torch.zeros(8, 12))
+    assert (env.memory.age == 3.0).all() and (env.memory.command == torch.tensor(UP)).all()
+
+
 def test_joints_that_are_too_fast_for_full_torque_cost():
     free = replace(Weights(), joint_velocity=0.0, torque=0.0)
     task, reward = Go2Handstand(Go2HandstandConfig(weights=free)), {}

@@ -99,7 +99,7 @@ def validate(args: Args, console: Console) -> bool:
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(caption="demanded: no fall, no fault; of commands also the velocity. The others are margins.")
+    table = Table(caption="demanded: no fall, no fault; of commands also velocity and posture. The others are margins.")
     table.add_column("scenario", no_wrap=True)
     for name in (
         "walk",

@@ -214,7 +214,9 @@ class Env:
         if not valid.all():
             reached = torch.where(valid[:, None], reached, before)
         self.total_steps += self.num_envs
-        self.memory = reached_memory = self._fix_commands(task.advance(memory, action, self._rng))
+        self.memory = reached_memory = task.advance(memory, action, self._rng)
+        if self._commands is not None:  # what was drawn is not asked, so nothing begins anew by it
+            self.memory = reached_memory = replace(reached_memory, command=self._commands, age=memory.age + 1.0)
         terminated = task.terminated(reached, memory) | ~valid
         truncated = (reached_memory.age[:, 0] >= task.episode_steps) & ~terminated
         done = np.flatnonzero((terminated | truncated).numpy())

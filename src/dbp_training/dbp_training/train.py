@@ -75,7 +75,8 @@ class Train:
     randomisation: what is hard to find is found sooner on the nominal robot. go2_handstand also takes a run of
     go2_balance."""
     randomise: Literal["none", "full"] = "none"
-    """none: the nominal robot. full: friction, mass, gains, delay up to 20 ms, pushes and sensor noise differ."""
+    """none: the nominal robot. full: friction, mass, gains, delay up to 20 ms, pushes and sensor noise differ;
+    on the front legs about half as much."""
     command_max: tuple[float, float, float] | None = None
     """Largest |vx|, |vy| [m/s] and |wz| [rad/s] that go2_walk learns to follow; 0.6 0.6 1.0 unless given."""
     observe_velocity: bool = False

@@ -286,10 +286,8 @@ class Go2Handstand(Go2Task):
         c = self.config
         _, clearance = feet(reached)
         up = _wanted_up(memory)
-        lifted, level = (
-            (clearance[..., 2:] > c.min_lift).all(-1),
-            self.alignment(reached[..., GRAVITY], up) > c.balanced,
-        )
+        lifted = (clearance[..., 2:] > c.min_lift).all(-1)
+        level = self.alignment(reached[..., GRAVITY], up) > c.balanced
         there = torch.where(up > 0.5, lifted, level) | (self.dt * memory.age[..., 0] < c.patience)
         gravity, height = reached[..., GRAVITY], reached[..., HEIGHT]
         knees = (knee_heights(reached) > c.min_knee).all(-1)
