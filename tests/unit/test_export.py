@@ -110,8 +110,16 @@ def test_a_handstands_contract_has_its_own_zero_pose_and_commands(tmp_path):
     assert contract.default_q == tuple(task.default_q) and contract.default_q[1] == 0.1
     assert (contract.command_min, contract.command_max) == ((0.0, 0.0, -0.3), (1.0, 0.0, 0.3))
     assert (contract.gait_hz, contract.kp[0], contract.kd[0], contract.action_scale[0]) == (2.5, 30.0, 0.8, 1.0)
-    export_actor(Actor(task.observation_size, 12, (16,)).eval(), contract, tmp_path / "policy.onnx")
+    actor = Actor(task.observation_size, 12, (16,), switch=task.switch).eval()
+    export_actor(actor, contract, tmp_path / "policy.onnx")
     assert load_runner(tmp_path / "policy.onnx").contract.observation == task.observation_terms
+    session = onnxruntime.InferenceSession(tmp_path / "policy.onnx", providers=["CPUExecutionProvider"])
+    for stick in (0.0, 0.29, 0.3, 1.0):  # on both sides of where the other of its two networks acts
+        observation = torch.randn(1, task.observation_size)
+        observation[0, task.switch.index] = stick
+        (action,) = session.run(["action"], {"obs": observation.numpy()})
+        with torch.no_grad():
+            np.testing.assert_allclose(action, actor(observation).numpy(), atol=1e-5)
     text = card(config, {}, "policy.onnx")
     assert "front legs" in text and "./dbp train go2_handstand" in text and "last_action" in text
 

@@ -15,7 +15,7 @@ from dbp_policy.kinematics import foot_positions
 from dbp_training.env import Env, Episodes, Memory
 from dbp_training.evaluate import evaluate
 from dbp_training.go2_model import picture_model
-from dbp_training.tasks.go2_balance import Go2Balance
+from dbp_training.tasks.go2_balance import Go2Balance, Go2BalanceConfig
 from dbp_training.tasks.go2_handstand import (
     PITCH,
     UP_Q,
@@ -23,6 +23,7 @@ from dbp_training.tasks.go2_handstand import (
     Go2HandstandConfig,
     Weights,
     handstand_randomisation,
+    wanted_up,
 )
 from dbp_training.tasks.go2_handstand import UP as UP_FROM
 from dbp_training.tasks.go2_robot import DQ, GRAVITY, GYRO, HEIGHT, Q, Randomisation
@@ -156,7 +157,7 @@ def test_an_episode_begins_anew_where_the_robot_is_asked_up_or_down():
 
 
 def test_an_evaluation_has_its_time_once_whatever_commands_are_drawn_and_not_asked():
-    task = Go2Handstand(Go2HandstandConfig(command_interval=0.02, patience=10.0))
+    task = Go2Handstand(Go2HandstandConfig(command_interval=0.02, patience_up=10.0))
     env = Env(task, 8, seed=0, commands=torch.tensor([UP]).repeat(8, 1), stagger=False)
     for _ in range(3):
         env.step(torch.zeros(8, 12))
@@ -189,10 +190,38 @@ def test_training_episodes_start_all_along_the_way_up_and_those_of_an_evaluation
 
 @pytest.mark.parametrize("task", [Go2Balance(), Go2Balance().nominal()])
 def test_an_episode_of_balancing_begins_on_the_front_legs_and_ends_with_a_rear_foot_on_the_ground(task):
-    env = Env(task, 200, seed=0, stagger=False)
-    assert (env.state[:, GRAVITY][:, 0] > 0.1).all() and (env.memory.command[:, 0] >= UP_FROM).all()
+    env = Env(task, 1000, seed=0, stagger=False)
+    assert (env.state[:, GRAVITY][:, 0] > 0.1).all()
     assert (env.state[:, GRAVITY][:, 0] > math.sin(PITCH - 0.16)).float().mean() > 0.65
+    swing = env.state[:, GYRO][:, 1]
+    assert swing.min() < -2.0 and swing.max() > 2.0, "some swing up, some fall back"
+    assert 0.87 < (env.memory.command[:, 0] >= UP_FROM).float().mean() < 0.93
     assert task.terminated(_standing(), _memory()).item() and not task.terminated(_balancing(), _memory()).item()
+
+
+def test_who_balances_or_comes_down_is_asked_for_nothing_else_but_turning():
+    task, rng = Go2Balance(Go2BalanceConfig(command_interval=0.1)), np.random.default_rng(0)
+    begun = memory = task.new_memory(1000, rng)
+    for _ in range(20):
+        memory = task.advance(memory, torch.zeros(1000, 12), rng)
+    up = begun.command[:, 0] >= UP_FROM
+    assert torch.equal(memory.command[:, 0], begun.command[:, 0]) and (memory.age == 20.0).all()
+    assert (memory.command[up, 2] != begun.command[up, 2]).float().mean() > 0.9
+    assert not memory.command[~up, 2].any() and memory.command[:, 2].abs().max() <= 0.3
+
+
+def test_coming_down_soon_ends_in_training_and_an_evaluation_lasts_as_long_as_that_of_a_handstand():
+    assert Go2Balance().episode_steps == 150
+    assert Go2Balance().nominal().episode_steps == Go2Handstand().episode_steps == 500
+
+
+def test_up_and_down_are_the_skills_of_two_networks():
+    task, command = Go2Handstand(), (torch.rand(50, 3) - 0.2)
+    memory = replace(_memory(UP, 50), command=command)
+    seen = task.observe(_balancing(50), memory)[:, task.switch.index]
+    assert torch.equal(seen >= task.switch.threshold, command[:, 0] >= UP_FROM)
+    assert not torch.equal(wanted_up(memory), torch.ones(50))
+    assert torch.equal(wanted_up(memory) > 0.5, seen >= task.switch.threshold)
 
 
 def test_half_of_the_commands_a_tenth_of_the_first_ask_to_stand_and_only_who_is_up_turns():

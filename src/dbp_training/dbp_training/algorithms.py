@@ -15,7 +15,6 @@ from dbp_training.entropy import EntropyConfig
 from dbp_training.env import Env, Task
 from dbp_training.first_order import FirstOrderConfig, FirstOrderTrainer
 from dbp_training.gradient import Analytic, Decoupled, GradientSource, Imagined
-from dbp_training.networks import Actor
 from dbp_training.ppo_config import PpoConfig
 from dbp_training.sac_config import SacConfig
 from dbp_training.tasks.registry import TASKS
@@ -65,7 +64,7 @@ class Algorithm:
 
             return SacPolicy(task, self.sac)
         loop = self.first_order
-        return Actor(task.observation_size, task.action_size, loop.hidden, spread=loop.entropy is not None)
+        return loop.make_actor(task)
 
     def gradient_source(self, task: Task) -> GradientSource:
         """A fresh gradient source for `task`."""

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dbp_training.networks import Switch
 from dbp_training.sim import BatchSim
 
 EVERYONE = slice(None)
@@ -99,6 +100,8 @@ class Task(Protocol):
     observation_noise: Tensor
     """Standard deviation of the noise on each observation element, (observation_size,)."""
     episode_steps: int
+    switch: Switch | None
+    """Tells the two skills apart that a task may ask for; None for one."""
 
     def make_sim(self, num_envs: int, threads: int) -> BatchSim:
         """The simulator of `num_envs` environments."""

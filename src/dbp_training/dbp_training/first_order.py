@@ -13,7 +13,7 @@ from dbp_policy.errors import DbpError
 from dbp_training import parallel
 from dbp_training.critic import Critic, CriticConfig
 from dbp_training.entropy import EntropyConfig, Temperature
-from dbp_training.env import Env, Memory
+from dbp_training.env import Env, Memory, Task
 from dbp_training.gradient import Analytic, Differentiable, GradientSource, carry
 from dbp_training.gradient.finite_differences import difference_gradient, source_gradient
 from dbp_training.gradient.quality import gradient_quality
@@ -61,6 +61,11 @@ class FirstOrderConfig:
         if self.segment and self.horizon % self.segment:
             raise ValueError(f"expected a horizon of whole segments, got {self.horizon} and {self.segment}")
 
+    def make_actor(self, task: Task) -> Actor:
+        """A policy for `task`, untrained."""
+        spread = self.entropy is not None
+        return Actor(task.observation_size, task.action_size, self.hidden, spread, task.switch)
+
 
 @dataclass(frozen=True)
 class Window:
@@ -97,7 +102,7 @@ class FirstOrderTrainer:
         if config.measure_every and env.task.randomised:
             raise ValueError(f"measure_every: expected a task without randomisation, got {env.task.name} with it")
         task = env.task
-        self.actor = Actor(task.observation_size, task.action_size, config.hidden, spread=config.entropy is not None)
+        self.actor = config.make_actor(task)
         self.averaged = copy.deepcopy(self.actor)
         """Running mean of the actor's weights: the policy that is evaluated and exported. A window sees few commands,
         so that the actor's own speed error sways from window to window."""

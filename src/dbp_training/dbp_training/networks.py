@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -55,36 +56,70 @@ class Normaliser(nn.Module):
         return (x - self.mean) / self.std
 
 
+@dataclass(frozen=True)
+class Switch:
+    """Tells which of an actor's two networks acts: the second where element `index` of the observation is at least
+    `threshold`."""
+
+    index: int
+    threshold: float
+
+
 class Actor(nn.Module):
     """Policy: tanh of an MLP of the normalised observation, and with `spread` how far actions are to vary around it.
+
+    With a `switch` there are two MLPs, one for each of two skills: where one is learned, the other is not unlearned.
 
     Args:
         observation_size: Length of the observation.
         action_size: Length of the action.
         hidden: Widths of the hidden layers.
         spread: Whether the network gives a standard deviation too.
+        switch: Which MLP acts; None with one.
     """
 
-    def __init__(self, observation_size: int, action_size: int, hidden: Sequence[int], spread: bool = False) -> None:
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        hidden: Sequence[int],
+        spread: bool = False,
+        switch: Switch | None = None,
+    ) -> None:
         super().__init__()
         self.normaliser = Normaliser(observation_size)
-        self._action_size = action_size
-        self.mlp = mlp([observation_size, *hidden, action_size * (1 + spread)], nn.ELU)
-        with torch.no_grad():
-            self.mlp[-1].weight.mul_(0.1)
-            self.mlp[-1].bias.zero_()
+        self._action_size, self._switch = action_size, switch
+        sizes = [observation_size, *hidden, action_size * (1 + spread)]
+        self.mlp = _quiet_mlp(sizes)
+        self.second_mlp = None if switch is None else _quiet_mlp(sizes)
+
+    def _output(self, observation: Tensor) -> Tensor:
+        x = self.normaliser(observation)
+        if self._switch is None:
+            return self.mlp(x)
+        second = observation[..., self._switch.index, None] >= self._switch.threshold
+        return torch.where(second, self.second_mlp(x), self.mlp(x))
 
     def forward(self, observation: Tensor, noise: Tensor | float = 0.0) -> Tensor:
         """Actions in [-1, 1]; `noise` is added before the tanh."""
-        return torch.tanh(self.mlp(self.normaliser(observation))[..., : self._action_size] + noise)
+        return torch.tanh(self._output(observation)[..., : self._action_size] + noise)
 
     def sample(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Actions tanh(mean + deviation * noise) of a standard normal `noise` (..., action_size), and their
         log-probability (...); only with `spread`."""
-        mean, spread = self.mlp(self.normaliser(observation)).chunk(2, -1)
+        mean, spread = self._output(observation).chunk(2, -1)
         log_std = _LOG_STD_MIN + 0.5 * (_LOG_STD_MAX - _LOG_STD_MIN) * (torch.tanh(spread) + 1.0)
         raw = mean + log_std.exp() * noise
         # log(1 - tanh(x)^2) = 2 (log 2 - x - softplus(-2 x)), which holds far out as well.
         squashed = 2.0 * (math.log(2.0) - raw - F.softplus(-2.0 * raw))
         log_prob = -0.5 * noise**2 - log_std - 0.5 * math.log(2.0 * math.pi) - squashed
         return torch.tanh(raw), log_prob.sum(-1)
+
+
+def _quiet_mlp(sizes: Sequence[int]) -> nn.Sequential:
+    """An MLP whose outputs are small at first."""
+    network = mlp(sizes, nn.ELU)
+    with torch.no_grad():
+        network[-1].weight.mul_(0.1)
+        network[-1].bias.zero_()
+    return network

@@ -30,6 +30,7 @@ class AnalyticTask(ABC):
     tolerance: float
     """Distance at which the target counts as reached."""
     randomised = False
+    switch = None
     settling_s = 0.0
     evaluation_episodes = 64
     window = (-1.5, 1.5, -1.0, 1.0)

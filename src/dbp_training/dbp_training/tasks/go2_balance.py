@@ -1,22 +1,31 @@
-"""The Go2 balances on its front legs, where each episode begins: what a training of go2_handstand goes on from."""
+"""The Go2 balances on its front legs, where each episode begins, or comes down from there, as it is asked from the
+beginning on: what a training of go2_handstand goes on from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from dbp_training.tasks.go2_handstand import Go2Handstand, Go2HandstandConfig
+import numpy as np
+import torch
+from torch import Tensor
+
+from dbp_training.env import Memory
+from dbp_training.tasks.go2_handstand import Go2Handstand, Go2HandstandConfig, wanted_up
 from dbp_training.tasks.go2_robot import no_randomisation
 
 
 @dataclass(frozen=True)
 class Go2BalanceConfig(Go2HandstandConfig):
-    """`Go2HandstandConfig` without the way up: most of what is seen is then balancing, which is the hard part."""
+    """`Go2HandstandConfig` without the way up. What lasts fills most of what a training sees, so who is asked down
+    comes seldom and soon ends: standing lasts from the first seconds of a training on, balancing has to be learned."""
 
-    patience: float = 0.0
+    patience_up: float = 0.0
+    episode_s: float = 3.0
     down: float = 0.0
-    start_down: float = 0.0
+    start_down: float = 0.1
     start_up: float = 1.0
     start_balancing: float = 0.7
+    start_swing: tuple[float, float] = (-3.0, 3.0)
 
 
 class Go2Balance(Go2Handstand):
@@ -28,6 +37,13 @@ class Go2Balance(Go2Handstand):
     def __init__(self, config: Go2BalanceConfig | None = None) -> None:
         super().__init__(config or Go2BalanceConfig())
 
+    def advance(self, memory: Memory, action: Tensor, rng: np.random.Generator) -> Memory:
+        """Turning is asked for anew, up or down is not."""
+        new = super().advance(memory, action, rng)
+        command = torch.cat([memory.command[:, :1], wanted_up(memory)[:, None] * new.command[:, 1:]], -1)
+        return replace(new, command=command, age=memory.age + 1.0)
+
     def nominal(self) -> Go2Balance:
-        """An evaluation begins up there, too."""
-        return type(self)(replace(self.config, randomisation=no_randomisation()))
+        """An evaluation begins up there, too, and lasts as long as that of a handstand."""
+        lasting = Go2HandstandConfig.episode_s
+        return type(self)(replace(self.config, randomisation=no_randomisation(), episode_s=lasting))

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from dbp_policy import go2
 from dbp_policy.kinematics import foot_positions
-from dbp_policy.observation import term
+from dbp_policy.observation import observation_size, term
 from dbp_policy.pd import FULL_TORQUE_SPEED
 from dbp_training.env import Episodes, Memory
+from dbp_training.networks import Switch
 from dbp_training.sim import MujocoSim
 from dbp_training.tasks.go2_robot import (
     DQ,
@@ -145,6 +146,8 @@ class Go2HandstandConfig(Go2Config):
     starts are not randomised."""
     start_balancing: float = 0.2
     """Share of these that start near the balance and nearly at rest."""
+    start_swing: tuple[float, float] = (0.0, 5.0)
+    """How fast the others turn towards the balance, per radian that is left to it [1/s]; negative: away from it."""
     height_up: float = 0.53
     """Of the trunk's centre on the front legs [m]."""
     height_down: float = 0.30
@@ -157,10 +160,12 @@ class Go2HandstandConfig(Go2Config):
     """Below this height of a knee it has hit the ground [m]; the training simulator's knees would go through it."""
     knee_room: float = 0.07
     """Knees stay this high [m]."""
-    patience: float = 1.5
-    """So long after a request a rear foot may still be on the ground where the front legs are asked for, or the trunk
-    not level where it is to stand [s]; longer is a fall. Leaning on the front legs would otherwise be a place to rest,
-    and most of what a training sees; and so would staying up there, which is safer than coming down."""
+    patience_up: float = 1.5
+    """So long after the front legs are asked for a rear foot may still be on the ground [s]; longer is a fall. Leaning
+    on the front legs would otherwise be a place to rest, and most of what a training sees."""
+    patience_down: float = 1.5
+    """So long after standing is asked for the trunk need not be level [s]: staying up there is safer than coming
+    down."""
     min_lift: float = 0.02
     """Below this clearance a rear foot is on the ground [m]."""
     min_nose: float = 0.06
@@ -179,6 +184,7 @@ class Go2Handstand(Go2Task):
 
     name = "go2_handstand"
     posture = "front_legs"
+    switch = Switch(observation_size(OBSERVATION[:2]), UP)  # the command's first number: up and down are two skills
     settling_s = 2.0  # it starts on four legs
     config: Go2HandstandConfig
 
@@ -207,7 +213,8 @@ class Go2Handstand(Go2Task):
         balancing = rng.random(len(up)) < self.config.start_balancing
         near, way = PITCH + rng.uniform(-0.15, 0.15, len(up)), rng.uniform(_START_PITCH, PITCH + 0.2, len(up))
         pitch = np.where(balancing, near, way)
-        rate = np.where(balancing, rng.uniform(-0.5, 0.5, len(up)), (PITCH - way) * rng.uniform(0.0, 5.0, len(up)))
+        swing = (PITCH - way) * rng.uniform(*self.config.start_swing, len(up))
+        rate = np.where(balancing, rng.uniform(-0.5, 0.5, len(up)), swing)
         share = np.clip(pitch / PITCH, 0.0, 1.0)[:, None]
         q = go2.STAND_Q + share * (UP_Q - go2.STAND_Q) + rng.uniform(-0.1, 0.1, (len(up), 12))
         foot = foot_positions(q)[:, :2].mean(axis=1)
@@ -235,7 +242,7 @@ class Go2Handstand(Go2Task):
     def advance(self, memory: Memory, action: Tensor, rng: np.random.Generator) -> Memory:
         """An episode begins anew where the robot is asked up or down: it has its time for that (`patience`)."""
         new = super().advance(memory, action, rng)
-        anew = _wanted_up(new) != _wanted_up(memory)
+        anew = wanted_up(new) != wanted_up(memory)
         return replace(new, age=torch.where(anew[:, None], 0.0, new.age))
 
     # The task itself -------------------------------------------------------------------------------------------------
@@ -243,7 +250,7 @@ class Go2Handstand(Go2Task):
     def reward(self, reached: Tensor, action: Tensor, memory: Memory) -> Tensor:
         c, w = self.config, self.config.weights
         velocity, gyro, gravity, q, dq = (reached[..., part] for part in (VELOCITY, GYRO, GRAVITY, Q, DQ))
-        up = _wanted_up(memory)
+        up = wanted_up(memory)
         yaw_rate, rolling = _turning(gyro, gravity)
         _, clearance = feet(reached)
         height = c.height_down + up * (c.height_up - c.height_down)
@@ -285,17 +292,18 @@ class Go2Handstand(Go2Task):
     def terminated(self, reached: Tensor, memory: Memory) -> Tensor:
         c = self.config
         _, clearance = feet(reached)
-        up = _wanted_up(memory)
+        up = wanted_up(memory)
         lifted = (clearance[..., 2:] > c.min_lift).all(-1)
         level = self.alignment(reached[..., GRAVITY], up) > c.balanced
-        there = torch.where(up > 0.5, lifted, level) | (self.dt * memory.age[..., 0] < c.patience)
+        patience = torch.where(up > 0.5, c.patience_up, c.patience_down)
+        there = torch.where(up > 0.5, lifted, level) | (self.dt * memory.age[..., 0] < patience)
         gravity, height = reached[..., GRAVITY], reached[..., HEIGHT]
         knees = (knee_heights(reached) > c.min_knee).all(-1)
         safe = knees & (height > c.min_height) & (height - _NOSE * gravity[..., 0] > c.min_nose)
         return ~(there & safe & (gravity[..., 1].abs() < c.max_roll) & (gravity[..., 2] < c.max_over))
 
     def metrics(self, reached: Tensor, memory: Memory) -> dict[str, Tensor]:
-        gravity, up = reached[..., GRAVITY], _wanted_up(memory)
+        gravity, up = reached[..., GRAVITY], wanted_up(memory)
         yaw_rate, _ = _turning(reached[..., GYRO], gravity)
         return {
             "as_asked": self._as_asked(reached, up).float(),
@@ -319,7 +327,7 @@ class Go2Handstand(Go2Task):
     def judge(self, episodes: Episodes) -> dict[str, float]:
         """`balanced_s`: seconds of an episode on the front legs, median; `balanced_8_s`: share of episodes with 8 and
         more; `peak_torque`: 99.9 % quantile of the joint torques asked for [N·m]."""
-        balanced = self._as_asked(episodes.reached, _wanted_up(episodes.memory)) & episodes.alive
+        balanced = self._as_asked(episodes.reached, wanted_up(episodes.memory)) & episodes.alive
         seconds = self.dt * balanced.sum(0)
         return {
             "balanced_s": seconds.median().item(),
@@ -328,7 +336,7 @@ class Go2Handstand(Go2Task):
         }
 
 
-def _wanted_up(memory: Memory) -> Tensor:
+def wanted_up(memory: Memory) -> Tensor:
     """1 where the command asks for the front legs, else 0, (...)."""
     return (memory.command[..., 0] >= UP).to(memory.command.dtype)
 

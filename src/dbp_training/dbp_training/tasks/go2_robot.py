@@ -20,6 +20,7 @@ from dbp_policy.pd import clip_to_reach
 from dbp_policy.rotations import gravity_body
 from dbp_training.env import EVERYONE, NOBODY, Episodes, Memory
 from dbp_training.go2_model import PhysicsConfig, picture_model, training_model
+from dbp_training.networks import Switch
 from dbp_training.sim import MujocoBatch, MujocoSim, to_body
 from dbp_training.warp_sim import WarpBatch
 
@@ -126,6 +127,7 @@ class Go2Task(ABC):
     name: str
     state_size = 34
     action_size = 12
+    switch: Switch | None = None
     gait_hz = 0.0
     """Of the gait clock; 0 without one."""
     posture = "four_legs"

@@ -50,6 +50,7 @@ class GymnasiumTask:
     normal_velocities = False
     """Starting velocities are spread normally with that width as standard deviation, else uniformly."""
     randomised = False
+    switch = None
     settling_s = 0.0
 
     def __init__(
