@@ -113,6 +113,7 @@ class Weights:
     joint_velocity: float = 1e-4
     torque: float = 1e-4
     action_rate: float = 0.02
+    slew: float = 3.0
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,8 @@ class Go2HandstandConfig(Go2Config):
     """Width of the change between swing and stance, in cycles."""
     limit_margin: float = 0.1
     """Joints keep this far from the ends of their range [rad]; the guard stops a robot that is past one."""
+    slew_max: float = 30.0
+    """Targets that move faster than this cost [rad/s]; on the robot the guard shortens those beyond 40."""
     yaw_rate_max: float = 0.3
     """Largest rate of turning to both sides [rad/s]."""
     command_interval: float = 2.5
@@ -282,7 +285,9 @@ class Go2Handstand(Go2Task):
         reward = reward - w.overspeed * square(torch.relu(dq.abs() - self._full_torque))
         reward = reward - w.knees * square(torch.relu(c.knee_room - knee_heights(reached)))
         reward = reward - w.torque * square(self.torque(reached, action))
-        return reward - w.action_rate * square(action - memory.last_action)
+        step = action - memory.last_action
+        too_far = torch.relu(c.action_scale * step.abs() - self.dt * c.slew_max)
+        return reward - w.action_rate * square(step) - w.slew * square(too_far)
 
     def alignment(self, gravity: Tensor, up: Tensor) -> Tensor:
         """Cosine of the angle between gravity in body axes and where the command wants it, (...)."""
