@@ -102,7 +102,7 @@ class Weights:
     velocity: float = 0.3
     feet: float = 20.0
     step: float = 100.0
-    joint_limit: float = 20.0
+    joint_limit: float = 50.0
     overspeed: float = 0.005
     knees: float = 100.0
     pose: float = 0.3
@@ -113,7 +113,7 @@ class Weights:
     joint_velocity: float = 1e-4
     torque: float = 1e-4
     action_rate: float = 0.02
-    slew: float = 3.0
+    slew: float = 10.0
 
 
 @dataclass(frozen=True)
