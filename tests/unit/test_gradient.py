@@ -54,6 +54,7 @@ class LinearTask:
 
     name, state_size, action_size, observation_size = "linear", 2, 1, 2
     observation_noise = torch.zeros(2)
+    switch = None
 
     def dynamics(self, state, action):
         return state @ A.T + action @ B.T
