@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,7 @@ class ContactDetector:
         """What `update` returned last, shape (4,)."""
         self._swing_level: list[float | None] = [None] * 4
         self._stance_level: list[float | None] = [None] * 4
+        self._believed = [False] * 4
 
     @property
     def stance(self) -> np.ndarray:
@@ -61,14 +63,14 @@ class ContactDetector:
     @property
     def sensors_believed(self) -> np.ndarray:
         """Which foot sensors have a say, shape (4,), bool."""
-        return np.array([self._contrast(foot) > self._p.sensor_contrast for foot in range(4)])
+        return np.array(self._believed)
 
-    def update(self, vertical_force: np.ndarray, foot_force: np.ndarray, dt: float) -> np.ndarray:
+    def update(self, vertical_force: Sequence[float], foot_force: np.ndarray, dt: float) -> np.ndarray:
         """One step.
 
         Args:
-            vertical_force: Of the ground on each foot by the torques, `legs.measure`, shape (4,) [N]; a foot whose
-                value is not finite has no say.
+            vertical_force: Of the ground on each foot by the torques, `legs.measure`, one each [N]; a foot whose value
+                is not finite has no say.
             foot_force: Sensor counts, shape (4,); likewise.
             dt: Time since the last step [s].
 
@@ -79,12 +81,13 @@ class ContactDetector:
         gain = min(1.0, dt / p.learning_time)
         probabilities = [0.0] * 4
         # Plain floats: for four feet they are three times as fast as arrays.
-        for foot, (force, counts) in enumerate(zip(vertical_force.tolist(), foot_force.tolist(), strict=True)):
+        for foot, (force, counts) in enumerate(zip(vertical_force, foot_force.tolist(), strict=True)):
             odds = self._limited((force - p.force_threshold) / p.force_width)
             if math.isfinite(counts):
                 self._learn(foot, odds, counts, gain)
                 contrast = self._contrast(foot)
-                if contrast > p.sensor_contrast:
+                self._believed[foot] = contrast > p.sensor_contrast
+                if self._believed[foot]:
                     scaled = (counts - self._swing_level[foot]) / contrast
                     odds += self._limited((scaled - p.sensor_threshold) / p.sensor_width)
             self._stance[foot] = odds > (-p.hysteresis if self._stance[foot] else p.hysteresis)

@@ -19,6 +19,9 @@ from dbp_policy.estimation.velocity_filter import FilterParameters, VelocityFilt
 from dbp_policy.rotations import rotation_matrix
 from dbp_policy.types import RobotState
 
+_Vector = tuple[float, float, float]
+_IMU_X, _IMU_Y, _IMU_Z = go2.IMU_POSITION.tolist()
+_IMU_CROSS = skew(go2.IMU_POSITION)  # m x w as a matrix, constant where that of w x m is not
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
 _MEAN_DISTANCE = 2.0  # of chi² with two degrees of freedom, x and y
 _TICK_WRAP = 2**32  # tick is an unsigned 32-bit counter of milliseconds
@@ -129,7 +132,7 @@ class Estimator:
         self._contact.reset()
         self._filter = VelocityFilter(self._p.filter)
         self._odometry = Odometry(self._p.odometry)
-        self._stance_time = np.zeros(4)
+        self._stance_time = [0.0] * 4
         self._stance = np.zeros(4, dtype=bool)
         self._still_time = 0.0
         self._disagreement = 0.0
@@ -154,7 +157,7 @@ class Estimator:
         """Forgets the velocity, after a restart of the robot or a long silence; bias and position go on."""
         self._filter.restart()
         self._known = False
-        self._last_inertial: tuple[np.ndarray, np.ndarray] | None = None
+        self._last_inertial: tuple[list[float], list[float]] | None = None
 
     def update(self, state: RobotState) -> Estimate:
         """Takes in one lowstate. One with bad numbers raises nothing: it holds the last estimate, not `valid`, and the
@@ -170,60 +173,70 @@ class Estimator:
             dt = _PERIOD
         to_odom = rotation_matrix(state.quat_wxyz)
         up = to_odom[2]
-        self._predict(state, up, dt)
-        turn = skew(state.gyro_body)
-        heights, weights = self._correct(state, up, turn, dt)
+        self._predict(state, up.tolist(), dt)
+        heights, weights = self._correct(state, up, dt)
         if not self._filter.velocity.dot(self._filter.velocity) < self._p.highest_speed**2:
             self._restart()
-        self._estimate = self._summarise(state, to_odom, turn, heights, weights, dt)
+        self._estimate = self._summarise(state, to_odom, heights, weights, dt)
         return self._estimate
 
-    def _predict(self, state: RobotState, up: np.ndarray, dt: float) -> None:
-        acceleration, gyro = state.acc_body - go2.GRAVITY * up, state.gyro_body
+    def _predict(self, state: RobotState, up: list[float], dt: float) -> None:
+        acceleration = [f - go2.GRAVITY * u for f, u in zip(state.acc_body.tolist(), up, strict=True)]
+        gyro = state.gyro_body.tolist()
         last_acceleration, last_gyro = self._last_inertial or (acceleration, gyro)
         self._last_inertial = acceleration, gyro
         # The mean over the step: half the aliasing of footfalls.
         self._filter.predict(
-            0.5 * (acceleration + last_acceleration),
-            0.5 * (gyro + last_gyro),
+            [0.5 * (a + b) for a, b in zip(acceleration, last_acceleration, strict=True)],
+            [0.5 * (a + b) for a, b in zip(gyro, last_gyro, strict=True)],
             dt,
             gap=max(0.0, dt - 1.5 * _PERIOD),
         )
 
-    def _correct(self, state: RobotState, up: np.ndarray, turn: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
+    def _correct(self, state: RobotState, up: np.ndarray, dt: float) -> tuple[list[float], list[float]]:
         """Leg odometry: the calf's point c of a standing foot that touches the ground is at rest,
 
             0 = v + w x c + c'    with c' its velocity relative to the base
 
-        and the filter's velocity is that of the IMU at m:  u = v + w x m. Returns the base's height over each contact
-        point and the weight of each foot.
+        and the filter's velocity is that of the IMU at m:  u = v + w x m. Returns the base's height over the
+        contact point of each standing foot and the weight of each.
 
         Along z a foot has its full weight from the first moment on: it sinks as it lands and rises again as the load
         goes, so that its mean velocity is zero over a whole stance, but not over one without its beginning. Torque
         alone does not tell that moment, and a foot without a sensor has to settle first along z, too.
         """
         leg = legs.measure(state.q_sdk, state.dq_sdk, state.tau_sdk, up)
-        probability = self._contact.update(leg.vertical_forces, state.foot_force, dt)
-        stance = self._stance = self._contact.stance
-        self._stance_time = (self._stance_time + dt) * stance
-        trust = stance * probability
-        settled = trust * np.minimum(1.0, self._stance_time / self._p.settle_time)
-
-        loaded = any(stance.tolist())
-        if loaded:
-            measured = (leg.contact_points - go2.IMU_POSITION).dot(turn) - leg.velocities
-            vertical = np.where(self._contact.sensors_believed, trust, settled)
+        self._contact.update(leg.vertical_forces, state.foot_force, dt)
+        self._stance = self._contact.stance
+        feet, settled, vertical = self._standing(dt)
+        points = [leg.contact_points[foot] for foot in feet]
+        if feet:
+            measured = _imu_velocities(points, [leg.velocities[foot] for foot in feet], state.gyro_body)
             self._note_disagreement(self._filter.update(measured, settled, vertical), settled, dt)
             self._known = True
-        self._still_time = self._still_time + dt if not loaded and _is_still(state) else 0.0
+        self._still_time = self._still_time + dt if not feet and _is_still(state) else 0.0
         if self._still_time > self._p.at_rest_after:
-            self._filter.update(np.zeros((1, 3)), np.ones(1), np.ones(1), (self._p.at_rest_sigma,) * 3)
+            self._filter.update([(0.0, 0.0, 0.0)], [1.0], [1.0], (self._p.at_rest_sigma,) * 3)
             self._known = True
-        return -leg.contact_points.dot(up), settled
+        up_x, up_y, up_z = up.tolist()
+        return [-(x * up_x + y * up_y + z * up_z) for x, y, z in points], settled
 
-    def _note_disagreement(self, distances: np.ndarray, weights: np.ndarray, dt: float) -> None:
+    def _standing(self, dt: float) -> tuple[list[int], list[float], list[float]]:
+        """The feet that stand, and the trust in each along x and y, and along z."""
+        probability, believed = self._contact.probability.tolist(), self._contact.sensors_believed.tolist()
+        feet, settled, vertical = [], [], []
+        for foot, stands in enumerate(self._stance.tolist()):
+            self._stance_time[foot] = self._stance_time[foot] + dt if stands else 0.0
+            if stands:
+                trust = probability[foot] * min(1.0, self._stance_time[foot] / self._p.settle_time)
+                feet.append(foot)
+                settled.append(trust)
+                vertical.append(probability[foot] if believed[foot] else trust)
+        return feet, settled, vertical
+
+    def _note_disagreement(self, distances: list[float], weights: list[float], dt: float) -> None:
         """Averages the squared distances of trusted feet from the filter's velocity, by what noise explains of them."""
-        trusted = [d for d, weight in zip(distances.tolist(), weights.tolist(), strict=True) if weight > 0.5]
+        trusted = [d for d, weight in zip(distances, weights, strict=True) if weight > 0.5]
         if trusted:
             excess = sum(trusted) / (len(trusted) * _MEAN_DISTANCE) - self._disagreement
             self._disagreement += min(1.0, dt / self._p.slip_time) * excess
@@ -232,14 +245,14 @@ class Estimator:
         self,
         state: RobotState,
         to_odom: np.ndarray,
-        turn: np.ndarray,
-        heights: np.ndarray,
-        weights: np.ndarray,
+        heights: list[float],
+        weights: list[float],
         dt: float,
     ) -> Estimate:
         self._attitude_variance[2] += self._p.yaw_walk**2 * dt
-        velocity = self._filter.velocity - turn.dot(go2.IMU_POSITION)
-        velocity_cov = max(1.0, self._disagreement) * self._filter.covariance[:3, :3] + self._model_cov
+        velocity = self._filter.velocity + _IMU_CROSS.dot(state.gyro_body)  # v = u + m x w
+        # Copied first: arithmetic on a part of a matrix takes four times as long as on a whole one.
+        velocity_cov = max(1.0, self._disagreement) * self._filter.covariance[:3, :3].copy() + self._model_cov
         if self._known:
             self._odometry.advance(to_odom.dot(velocity), to_odom.dot(velocity_cov).dot(to_odom.T), dt)
         self._odometry.correct_height(heights, weights, dt)
@@ -265,6 +278,16 @@ def _usable(state: RobotState) -> bool:
     norm_squared = state.quat_wxyz.dot(state.quat_wxyz)
     # A sum of squares is finite only if all its terms are, in a quarter of the time of isfinite().all().
     return math.isfinite(numbers.dot(numbers)) and 0.98 <= norm_squared <= 1.02
+
+
+def _imu_velocities(points: list[_Vector], velocities: list[_Vector], gyro: np.ndarray) -> list[_Vector]:
+    """Velocity of the IMU at m if a contact point c, which moves with c' in the body, is at rest: w x (m - c) - c'."""
+    wx, wy, wz = gyro.tolist()
+    at_imu = []
+    for (x, y, z), (vx, vy, vz) in zip(points, velocities, strict=True):
+        x, y, z = _IMU_X - x, _IMU_Y - y, _IMU_Z - z
+        at_imu.append((wy * z - wz * y - vx, wz * x - wx * z - vy, wx * y - wy * x - vz))
+    return at_imu
 
 
 def _is_still(state: RobotState) -> bool:

@@ -6,6 +6,7 @@ legs, 500 times a second, half the time of arrays.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, sin
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from dbp_policy import go2
 
-_HIP, _OFFSET_Y = np.array(go2.HIP_ORIGIN), go2.HIP_OFFSET_Y.tolist()
+_HIPS = np.column_stack((go2.HIP_ORIGIN, go2.HIP_OFFSET_Y)).tolist()
 _L1, _L2, _FX, _R = go2.THIGH_LENGTH, go2.CALF_LENGTH, go2.FOOT_OFFSET_X, go2.FOOT_RADIUS
 _ARM = 0.01
 """Lever arms are damped by this, so that a leg stretched out gives no infinite force; half a percent in any walking
@@ -24,12 +25,12 @@ pose [m]."""
 class Legs:
     """The four legs in body axes, SDK leg order."""
 
-    contact_points: np.ndarray
-    """The lowest point of each foot's sphere from the base's origin, shape (4, 3) [m]."""
-    velocities: np.ndarray
-    """Of the calf's point there, relative to the base, shape (4, 3) [m/s]; a rolling foot's point is at rest."""
-    vertical_forces: np.ndarray
-    """Upward force of the ground on each foot if the legs had no mass, shape (4,) [N]."""
+    contact_points: Sequence[tuple[float, float, float]]
+    """The lowest point of each foot's sphere from the base's origin [m]."""
+    velocities: Sequence[tuple[float, float, float]]
+    """Of the calf's point there, relative to the base [m/s]; a rolling foot's point is at rest."""
+    vertical_forces: Sequence[float]
+    """Upward force of the ground on each foot if the legs had no mass [N]."""
 
 
 def measure(q_sdk: np.ndarray, dq_sdk: np.ndarray, tau_sdk: np.ndarray, up_body: np.ndarray) -> Legs:
@@ -42,18 +43,19 @@ def measure(q_sdk: np.ndarray, dq_sdk: np.ndarray, tau_sdk: np.ndarray, up_body:
         up_body: Unit vector against gravity in the body frame, shape (3,).
     """
     q, dq, tau, up = q_sdk.tolist(), dq_sdk.tolist(), tau_sdk.tolist(), up_body.tolist()
-    rows = np.array([
-        _leg(*q[i : i + 3], *dq[i : i + 3], *tau[i : i + 3], *up, offset)
-        for i, offset in zip((0, 3, 6, 9), _OFFSET_Y, strict=True)
-    ])  # fmt: skip
-    return Legs(contact_points=rows[:, :3] + _HIP, velocities=rows[:, 3:6], vertical_forces=rows[:, 6])
+    each_leg = [
+        _leg(*q[i : i + 3], *dq[i : i + 3], *tau[i : i + 3], *up, *hip)
+        for i, hip in zip((0, 3, 6, 9), _HIPS, strict=True)
+    ]
+    return Legs(*zip(*each_leg, strict=True))
 
 
 def _leg(
     a: float, b: float, c: float, da: float, db: float, dc: float,
-    tau_a: float, tau_b: float, tau_c: float, up_x: float, up_y: float, up_z: float, offset: float,
-) -> tuple[float, ...]:  # fmt: skip
-    """Contact point from the hip, its velocity, and the force, of one leg; x, y, z and so on in the leg's plane, that
+    tau_a: float, tau_b: float, tau_c: float, up_x: float, up_y: float, up_z: float,
+    hip_x: float, hip_y: float, hip_z: float, offset: float,
+) -> tuple[tuple[float, float, float], tuple[float, float, float], float]:  # fmt: skip
+    """Contact point, its velocity, and the force, of one leg; x, y, z and so on from the hip in the leg's plane, that
     is, in base axes turned by the hip angle about x.
 
     The columns of the contact point's Jacobian there are (0, -z, y), (z, 0, -x) and, from the knee on, (z_calf, 0,
@@ -74,4 +76,5 @@ def _leg(
     scale = area / (area * area + (_ARM * _L1) ** 2)
     lever_b, lever_c = -scale * (up_x * x_calf + z_calf * rest), scale * (up_x * x + z * rest)
     force = -(tau_a * lever_a + tau_b * lever_b + tau_c * lever_c)
-    return x, y * cos_a - z * sin_a, y * sin_a + z * cos_a, vx, vy * cos_a - vz * sin_a, vy * sin_a + vz * cos_a, force
+    point = hip_x + x, hip_y + y * cos_a - z * sin_a, hip_z + y * sin_a + z * cos_a
+    return point, (vx, vy * cos_a - vz * sin_a, vy * sin_a + vz * cos_a), force

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import mul
 
 import numpy as np
 
@@ -55,18 +57,19 @@ class Odometry:
         vx, vy, _ = velocity_world.tolist()
         self.covariance.ravel()[:5:4] += 2.0 * dt * p.drift_time * p.drift**2 * (vx * vx + vy * vy)  # x and y
 
-    def correct_height(self, heights: np.ndarray, weights: np.ndarray, dt: float) -> None:
+    def correct_height(self, heights: Sequence[float], weights: Sequence[float], dt: float) -> None:
         """Draws z towards the height of the base over its feet.
 
         Args:
-            heights: Height over each foot's point of contact, shape (4,) [m].
-            weights: Trust in each foot, shape (4,).
+            heights: Height over the contact point of each standing foot [m].
+            weights: Trust in each.
             dt: Time passed [s].
         """
-        total = sum(weights.tolist())
+        total = sum(weights)
         if not total > 0.1:
             return
         gain = min(1.0, dt / self._p.height_time) if self._height_known else 1.0
         self._height_known = True
-        self.position[2] += gain * (weights.dot(heights) / total - self.position[2])
-        self.covariance[2, 2] += gain * (self._p.height_sigma**2 - self.covariance[2, 2])
+        mean = sum(map(mul, weights, heights)) / total
+        self.position[2] += gain * (mean - self.position.item(2))
+        self.covariance[2, 2] += gain * (self._p.height_sigma**2 - self.covariance.item(2, 2))
