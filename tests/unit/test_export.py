@@ -94,7 +94,7 @@ def test_the_runner_on_the_robot_does_what_the_actor_does_in_training(actor, exp
         with torch.no_grad():
             action = actor(task.observe(state, memory))
         robot = RobotState(**{n: inputs[n][k] for n in ("q_sdk", "dq_sdk", "quat_wxyz", "gyro_body")})
-        target = runner.step(robot, inputs["command"][k], np.zeros(3), 0.0)
+        target = runner.answer(robot, inputs["command"][k], np.zeros(3), 0.0)
         wanted = task.controls(state, memory, action, np.zeros(1, dtype=int))[0, 0]
         np.testing.assert_allclose(target.q_sdk, wanted, atol=1e-5)
         asked = Go2Walk().controls(state, memory, action, np.zeros(1, dtype=int))[0, 0]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbp_policy import go2
-from dbp_policy.pd import clip_to_reach, limit_torque, pd_torque
+from dbp_policy.pd import clip_to_reach, clip_to_speed, limit_torque, pd_torque
 
 unit = st.lists(st.floats(-1.0, 1.0), min_size=12, max_size=12).map(np.array)
 
@@ -63,6 +63,13 @@ def test_a_reachable_target_is_left_alone(offset):
     wanted = go2.STAND_Q + 0.2 * offset
     got = clip_to_reach(wanted, go2.STAND_Q, np.zeros(12), np.full(12, 25.0), np.full(12, 0.5))
     np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_target_goes_as_far_towards_the_wanted_one_as_a_joint_does():
+    last = np.array([0.5, -0.5, 0.0])
+    got = clip_to_speed(np.array([2.0, -2.0, 0.3]), last, dt=0.01)
+    np.testing.assert_allclose(got, [0.801, -0.801, 0.3])  # 30.1 rad/s for 10 ms
+    assert np.isnan(clip_to_speed(np.array([np.nan] * 3), last, 0.01)).all()
 
 
 def test_without_stiffness_only_the_joint_limits_bind():

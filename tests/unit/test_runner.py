@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,29 @@ def test_targets_stay_inside_joint_range_and_torque_reach():
     target = runner(Spy(action), action_scale=(3.0,) * 12).step(STATE, ZERO3, ZERO3, 0.0)
     assert (target.q_sdk <= go2.Q_MAX).all()
     assert (25.0 * (target.q_sdk - go2.STAND_Q) <= go2.TAU_MAX + 1e-9).all()
+
+
+def test_targets_move_no_faster_than_a_joint_and_at_first_from_where_the_joints_are():
+    spy = Spy(np.array([1.0, -1.0, 0.05] + [0.0] * 9, np.float32))
+    policy = runner(spy, action_scale=(2.0,) * 12, kp=(5.0,) * 12)  # so soft that the motors reach farther
+    first = policy.step(STATE, ZERO3, ZERO3, 0.0).q_sdk - go2.STAND_Q
+    assert first[:3] == pytest.approx([0.602, -0.602, 0.1])  # 30.1 rad/s in 20 ms
+    second = policy.step(STATE, ZERO3, ZERO3, 0.02).q_sdk - go2.STAND_Q
+    assert second[0] == pytest.approx(min(1.204, go2.Q_MAX[0]))
+    policy.reset()
+    np.testing.assert_array_equal(policy.step(STATE, ZERO3, ZERO3, 0.04).q_sdk, first + go2.STAND_Q)
+    policy.reset()
+    free = policy.answer(STATE, ZERO3, ZERO3, 0.04).q_sdk - go2.STAND_Q
+    assert free[1] == pytest.approx(-2.0), "as in training: however far"
+
+
+def test_what_the_motors_reach_goes_before_how_fast_a_target_moves():
+    policy = runner(Spy(), kp=(50.0,) * 12)
+    far = replace(STATE, q_sdk=go2.STAND_Q + np.r_[0.0, 1.5, np.zeros(10)])  # struck out of its place
+    policy.step(STATE, ZERO3, ZERO3, 0.0)
+    target = policy.step(far, ZERO3, ZERO3, 0.02)
+    asked = 50.0 * (target.q_sdk - far.q_sdk)
+    assert abs(asked[1]) == pytest.approx(go2.TAU_MAX[1]) and target.q_sdk[1] - go2.STAND_Q[1] > 0.602
 
 
 def test_another_joint_order_is_permuted_by_name_both_ways():

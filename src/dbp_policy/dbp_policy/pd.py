@@ -10,6 +10,9 @@ FULL_TORQUE_SPEED = 0.5
 """Share of its no-load speed up to which a motor has all of its torque: over all speeds that a walking Go2 uses. An
 assumption: Unitree publishes only the end points."""
 
+TARGET_SPEED = float(go2.DQ_MAX.max())
+"""A policy's targets move no faster than the fastest joint [rad/s]; the guard's bound is a third higher."""
+
 
 def pd_torque(
     q: np.ndarray,
@@ -48,3 +51,9 @@ def clip_to_reach(q_target: np.ndarray, q: np.ndarray, dq: np.ndarray, kp: np.nd
     high = q + (kd * dq + go2.TAU_MAX) / stiffness
     reachable = np.minimum(np.maximum(q_target, low), high)
     return np.minimum(np.maximum(reachable, go2.Q_MIN), go2.Q_MAX)
+
+
+def clip_to_speed(q_target: np.ndarray, last_target: np.ndarray, dt: float) -> np.ndarray:
+    """The target nearest to `q_target` that is at most `TARGET_SPEED * dt` from the one before [rad]."""
+    farthest = TARGET_SPEED * dt
+    return np.minimum(np.maximum(q_target, last_target - farthest), last_target + farthest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +11,7 @@ from dbp_policy import go2
 from dbp_policy.contract import GOLDEN_INPUTS, GOLDEN_OUTPUT, Contract
 from dbp_policy.errors import DbpError
 from dbp_policy.observation import Observer, Signals, advance_phase
-from dbp_policy.pd import clip_to_reach
+from dbp_policy.pd import clip_to_reach, clip_to_speed
 from dbp_policy.rotations import gravity_body
 from dbp_policy.types import JointTarget, RobotState
 
@@ -50,14 +51,24 @@ class Runner:
         self.reset()
 
     def reset(self) -> None:
-        """Starts an episode: phase 0, no last action, no history, empty recurrent state."""
+        """Starts an episode: phase 0, no last action or target, no history, empty recurrent state."""
         self._phase = np.zeros(1)
         self._last_action = np.zeros(12, dtype=np.float32)
+        self._last_target: np.ndarray | None = None
         self._hidden = np.zeros(self.contract.hidden_size, dtype=np.float32)
         self._observer.reset()
 
     def step(self, state: RobotState, command: np.ndarray, velocity_body: np.ndarray, now: float) -> JointTarget:
-        """One policy step.
+        """One policy step: `answer`, whose targets move no faster than a joint can, unless what the motors reach does;
+        the guard would shorten what jumps farther."""
+        target = self.answer(state, command, velocity_body, now)
+        before = state.q_sdk if self._last_target is None else self._last_target
+        near = clip_to_speed(target.q_sdk, before, 1.0 / self.contract.rate_hz)
+        self._last_target = self._within_reach(near, state)
+        return replace(target, q_sdk=self._last_target)
+
+    def answer(self, state: RobotState, command: np.ndarray, velocity_body: np.ndarray, now: float) -> JointTarget:
+        """What the policy asks for, as in training and in the golden vectors, however far it jumps.
 
         Args:
             state: The newest robot state.
@@ -90,10 +101,13 @@ class Runner:
             sequence=self._sequence,
             stamp=now,
             state_tick_ms=state.tick_ms,
-            q_sdk=clip_to_reach(wanted, state.q_sdk, state.dq_sdk, self._kp_sdk, self._kd_sdk),
+            q_sdk=self._within_reach(wanted, state),
             kp_sdk=self._kp_sdk,
             kd_sdk=self._kd_sdk,
         )
+
+    def _within_reach(self, q_sdk: np.ndarray, state: RobotState) -> np.ndarray:
+        return clip_to_reach(q_sdk, state.q_sdk, state.dq_sdk, self._kp_sdk, self._kd_sdk)
 
 
 def _golden_array(golden: dict, name: str) -> np.ndarray:
@@ -115,7 +129,7 @@ def run_golden(runner: Runner, golden: dict) -> np.ndarray:
     targets = []
     for q, dq, quat, gyro, command, velocity in zip(*inputs.values(), strict=True):
         state = RobotState(q_sdk=q, dq_sdk=dq, quat_wxyz=quat, gyro_body=gyro)
-        targets.append(runner.step(state, command, velocity, 0.0).q_sdk)
+        targets.append(runner.answer(state, command, velocity, 0.0).q_sdk)
     runner.reset()
     return np.array(targets)
 

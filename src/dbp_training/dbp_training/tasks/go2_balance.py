@@ -1,5 +1,7 @@
-"""The Go2 balances on its front legs, where each episode begins, or comes down from there, as it is asked from the
-beginning on: what a training of go2_handstand goes on from."""
+"""The Go2 balances on its front legs, where each episode begins, or comes down: go2_handstand goes on from it.
+
+Whether it is asked to balance or to come down is decided where an episode begins.
+"""
 
 from __future__ import annotations
 
