@@ -70,7 +70,8 @@ def walk_report(
         command: vx, vy, wz that was walked, shape (3,).
         up: When the robot was on its legs, from the end of standing up to the start of sitting down [s].
         walk: The steady part of the walk, over which means are taken [s].
-        nose_down: How far nose down the trunk was to be held, `go2.POSTURES` [rad].
+        nose_down: How far nose down the trunk was to be held, `go2.POSTURES` [rad]; where it is, body axes tell no
+            velocity along the ground, and there are no figures of it.
 
     Raises:
         DbpError: Nothing was recorded in a window.
@@ -80,15 +81,20 @@ def walk_report(
     steady = recorded.truth[(t >= walk[0]) & (t < walk[1])]
     if not len(on_legs) or not len(steady):
         raise DbpError("expected ground truth of the walk, got none: did the recorder run?")
-    velocity = steady[:, (4, 5, 7)]
     fallen = on_legs[:, 8] < np.cos(FALLEN_TILT + nose_down)
     return {
         "fell": bool(fallen.any() or (on_legs[:, 9] > 0.5).any()),
         "tilt_degrees": round(float(np.degrees(np.arccos(np.clip(steady[:, 8], -1.0, 1.0))).mean()), 2),
         "walking_seconds": round(walk[1] - walk[0], 3),
-        "velocity_mean": velocity.mean(axis=0).round(4).tolist(),
-        "velocity_rmse": np.sqrt(((velocity - command) ** 2).mean(axis=0)).round(4).tolist(),
+        **(_velocity(steady[:, (4, 5, 7)], command) if nose_down == 0.0 else {}),
         "lowstate_hz": round(rate(recorded.lowstate_t, *walk), 2),
         "lowcmd_hz": round(rate(recorded.lowcmd_t, *walk), 2),
         "policy_hz": round(target_rate(recorded, *walk), 2),
+    }
+
+
+def _velocity(velocity: np.ndarray, command: np.ndarray) -> dict:
+    return {
+        "velocity_mean": velocity.mean(axis=0).round(4).tolist(),
+        "velocity_rmse": np.sqrt(((velocity - command) ** 2).mean(axis=0)).round(4).tolist(),
     }

@@ -150,7 +150,8 @@ def _script(session: Session, args: Args, posture: str) -> dict:
     session.spin(0.5)
     session.demand("start", "policy")
     late_before = int(session.diagnostics["late_ticks"])
-    print(f"sim: walking at {args.cmd} for {args.seconds:g} s", flush=True)
+    doing = "walking at" if posture == "four_legs" else "on its front legs by"
+    print(f"sim: {doing} {args.cmd} for {args.seconds:g} s", flush=True)
     begin = now()
     problem = ""
     try:
