@@ -99,23 +99,27 @@ def _algorithms(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def _draw(path: Path, comparison: dict[str, Any]) -> None:
-    from matplotlib.figure import Figure  # slow to import; no pyplot, which would ask for a display
+    import matplotlib  # slow to import; no pyplot, which would ask for a display
+    from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
     runs = comparison["runs"]
     evaluated = sorted({name for run in runs for name in run["evaluations"]})
     rows = [("reward", lambda run: run["reward"])]
     rows += [(name, lambda run, name=name: run["evaluations"].get(name, {})) for name in evaluated]
+    algorithms = _algorithms(runs)
+    colors = matplotlib.colormaps["tab10" if len(algorithms) <= 10 else "tab20"](range(len(algorithms)))
     figure = Figure(figsize=(4.2 * len(AXES), 2.8 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(AXES), squeeze=False)
     for plots, (column, curve_of) in zip(grid, rows, strict=True):
         for plot, (axis, label) in zip(plots, AXES.items(), strict=True):
-            for algorithm in _algorithms(runs):
+            for algorithm, color in zip(algorithms, colors, strict=True):
                 band = over_seeds([curve_of(run) for run in runs if run["algorithm"] == algorithm], axis, column)
-                (line,) = plot.plot(band["x"], band["median"], label=algorithm)
-                plot.fill_between(band["x"], band["low"], band["high"], color=line.get_color(), alpha=0.2, lw=0)
+                plot.plot(band["x"], band["median"], label=algorithm, color=color)
+                plot.fill_between(band["x"], band["low"], band["high"], color=color, alpha=0.2, lw=0)
             plot.set(xlabel=label, ylabel=column.replace("_", " "))
-            plot.xaxis.set_major_formatter(EngFormatter(sep=""))  # 400k
-    grid[0, 0].legend()
+            if axis != "minutes":
+                plot.xaxis.set_major_formatter(EngFormatter(sep=""))  # 400k
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
