@@ -18,7 +18,7 @@ from torch import Tensor
 from dbp_policy import go2
 from dbp_policy.kinematics import foot_positions
 from dbp_policy.observation import observation_size, term
-from dbp_policy.pd import FULL_TORQUE_SPEED, TARGET_SPEED
+from dbp_policy.pd import FULL_TORQUE_SPEED
 from dbp_training.env import Episodes, Memory
 from dbp_training.networks import Switch
 from dbp_training.sim import MujocoSim
@@ -135,8 +135,9 @@ class Go2HandstandConfig(Go2Config):
     """Width of the change between swing and stance, in cycles."""
     limit_margin: float = 0.1
     """Joints keep this far from the ends of their range [rad]; the guard stops a robot that is past one."""
-    slew_max: float = TARGET_SPEED
-    """Targets that move faster than this cost [rad/s]; on the robot they are shortened."""
+    slew_max: float = 30.0
+    """Targets that move faster than this cost [rad/s]; just beyond, on the robot, they are shortened
+    (`dbp_policy.pd.TARGET_SPEED`)."""
     yaw_rate_max: float = 0.3
     """Largest rate of turning to both sides [rad/s]."""
     command_interval: float = 2.5
@@ -243,7 +244,7 @@ class Go2Handstand(Go2Task):
         return torch.from_numpy(np.stack([stick, 0.0 * turn, self.config.yaw_rate_max * turn], -1).astype(np.float32))
 
     def advance(self, memory: Memory, action: Tensor, rng: np.random.Generator) -> Memory:
-        """An episode begins anew where the robot is asked up or down: it has its time for that (`patience`)."""
+        """An episode begins anew where the robot is asked up or down: it has its time for that (`patience_up`, `patience_down`)."""
         new = super().advance(memory, action, rng)
         anew = wanted_up(new) != wanted_up(memory)
         return replace(new, age=torch.where(anew[:, None], 0.0, new.age))
