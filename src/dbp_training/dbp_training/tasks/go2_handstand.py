@@ -244,7 +244,7 @@ class Go2Handstand(Go2Task):
         return torch.from_numpy(np.stack([stick, 0.0 * turn, self.config.yaw_rate_max * turn], -1).astype(np.float32))
 
     def advance(self, memory: Memory, action: Tensor, rng: np.random.Generator) -> Memory:
-        """An episode begins anew where the robot is asked up or down: it has its time for that (`patience_up`, `_down`)."""
+        """An episode begins anew where the robot is asked up or down, so that it has its time for that."""
         new = super().advance(memory, action, rng)
         anew = wanted_up(new) != wanted_up(memory)
         return replace(new, age=torch.where(anew[:, None], 0.0, new.age))
