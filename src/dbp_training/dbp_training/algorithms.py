@@ -86,7 +86,8 @@ def _preset(task: str, randomised: bool) -> tuple[FirstOrderConfig, DynamicsConf
         loop = FirstOrderConfig(tail="bootstrap", critic=CriticConfig(hidden=(128, 128)), exploration=0.1)
         return loop, DynamicsConfig(hidden=(384, 384), updates=16, capacity=300_000)
     if not TASKS[task].differentiable:  # near what is published for Hopper, HalfCheetah and Ant, with a smaller model
-        loop = FirstOrderConfig(horizon=16, hidden=(128, 64, 32), lr=2e-3, tail="bootstrap", critic=CriticConfig())
+        hidden = (256, 128) if task == "humanoid" else (128, 64, 32)
+        loop = FirstOrderConfig(horizon=16, hidden=hidden, lr=2e-3, tail="bootstrap", critic=CriticConfig())
         return loop, DynamicsConfig(updates=16, prefill=4000, initial_updates=1000, capacity=500_000)
     first_order = FirstOrderConfig(hidden=(64, 64), lr=2e-3, tail="bootstrap", critic=CriticConfig(), measure_every=10)
     return first_order, DynamicsConfig(hidden=(128, 128), batch=256, prefill=6400, initial_updates=500)
@@ -158,7 +159,7 @@ def ppo(task: str, randomised: bool = False) -> Algorithm:
 
 def sac(task: str, randomised: bool = False) -> Algorithm:
     """Soft actor-critic by stable-baselines3: the off-policy baseline (arXiv 1812.05905)."""
-    return Algorithm("sac", "none", None, None, sac=SacConfig())
+    return Algorithm("sac", "none", None, None, sac=SacConfig(hidden=_preset(task, randomised)[0].hidden))
 
 
 ALGORITHMS: dict[str, Callable[[str, bool], Algorithm]] = {
