@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from dbp_bringup.faults import injections as inject
-from dbp_bringup.faults.injections import Injection, answers, delivered, joint, quaternion, random_tampered, tampered
+from dbp_bringup.faults import lowstate_injections as lowstates
+from dbp_bringup.faults.injections import Injection, answers
+from dbp_bringup.faults.lowstate_injections import delivered, joint, quaternion, random_tampered, tampered
 from dbp_bringup.faults.start_states import FOLLOWED, MODES
 from dbp_bringup.lockstep import Lockstep
 from dbp_policy.guard.checks.endpoints import EndpointReport
@@ -29,32 +31,32 @@ _NAN = np.full(12, np.nan)
 def _lowstate() -> list[Injection]:
     numbers = {"motor_state": ("q", "dq", "tau_est"), "imu_state": ("quaternion", "gyroscope", "accelerometer")}
     not_finite = [
-        Injection(f"not finite: {field}", D, 0.004, inject.not_finite(part, field))
+        Injection(f"not finite: {field}", D, 0.004, lowstates.not_finite(part, field))
         for part, fields in numbers.items()
         for field in fields
     ]
     return [
         Injection("lowstate stops", D, 0.020, delivered(lambda seen, _: ())),
-        Injection("content frozen, tick goes on", D, 0.050, random_tampered(inject.freeze)),
-        Injection("tick frozen", D, 0.020, random_tampered(inject.tick_frozen)),
-        Injection("lowstate 5 ms late", W, 0.010, inject.gap(5), KNOWN, lasts=False),
-        Injection("lowstate 10 ms late", W, 0.010, inject.gap(10), KNOWN, lasts=False),
-        Injection("lowstate 20 ms late", D, 0.020, inject.gap(20), KNOWN, lasts=False),
-        Injection("lowstate 50 ms late", D, 0.020, inject.gap(50), KNOWN, lasts=False),
+        Injection("content frozen, tick goes on", D, 0.050, random_tampered(lowstates.freeze)),
+        Injection("tick frozen", D, 0.020, random_tampered(lowstates.tick_frozen)),
+        Injection("lowstate 5 ms late", W, 0.010, lowstates.gap(5), KNOWN, lasts=False),
+        Injection("lowstate 10 ms late", W, 0.010, lowstates.gap(10), KNOWN, lasts=False),
+        Injection("lowstate 20 ms late", D, 0.020, lowstates.gap(20), KNOWN, lasts=False),
+        Injection("lowstate 50 ms late", D, 0.020, lowstates.gap(50), KNOWN, lasts=False),
         Injection("one lowstate in twenty lost", NONE, 0.5, delivered(_lossy), KNOWN),
         Injection("lowstates doubled", NONE, 0.2, delivered(lambda seen, _: 2 * seen[-1:])),
-        Injection("lowstates reordered", NONE, 0.2, delivered(inject.swapped), KNOWN),
-        Injection("robot restarts", D, 0.020, random_tampered(inject.robot_restarts), KNOWN, lasts=False),
+        Injection("lowstates reordered", NONE, 0.2, delivered(lowstates.swapped), KNOWN),
+        Injection("robot restarts", D, 0.020, random_tampered(lowstates.robot_restarts), KNOWN, lasts=False),
         *not_finite,
-        Injection("one damaged payload", NONE, 0.1, inject.damaged(1), KNOWN),
-        Injection("three damaged payloads", D, 0.010, inject.damaged(3), KNOWN, lasts=False),
-        Injection("damaged payloads", D, 0.010, inject.damaged(10**9), KNOWN),
+        Injection("one damaged payload", NONE, 0.1, lowstates.damaged(1), KNOWN),
+        Injection("three damaged payloads", D, 0.010, lowstates.damaged(3), KNOWN, lasts=False),
+        Injection("damaged payloads", D, 0.010, lowstates.damaged(10**9), KNOWN),
         Injection("quaternion of norm 0.9", D, 0.010, quaternion(lambda q, _: 0.9 * q)),
         Injection("quaternion of zeros", D, 0.010, quaternion(lambda q, _: 0.0 * q)),
         Injection("quaternion flips its sign", NONE, 0.3, quaternion(lambda q, n: -q if n % 2 else q)),
-        Injection("quaternion in another order", D, 0.3, quaternion(inject.wrong_order), LYING),
-        Injection("tilted by 70 degrees", D, 0.020, inject.rolled(np.radians(70.0))),
-        Injection("upside down", D, 0.020, inject.rolled(np.pi)),
+        Injection("quaternion in another order", D, 0.3, quaternion(lowstates.wrong_order), LYING),
+        Injection("tilted by 70 degrees", D, 0.020, lowstates.rolled(np.radians(70.0))),
+        Injection("upside down", D, 0.020, lowstates.rolled(np.pi)),
     ]
 
 
@@ -68,31 +70,33 @@ def _lossy(seen: list[bytes], rng: np.random.Generator) -> list[bytes]:
 
 
 def _sensors() -> list[Injection]:
-    free_fall = inject.accelerometer(lambda a: 0.05 * a)
+    free_fall = lowstates.accelerometer(lambda a: 0.05 * a)
     return [
-        Injection("encoder jumps", D, 0.006, joint(inject.jumped), KNOWN, sensors_lie=True, lasts=False),
-        Injection("encoder hangs", S, 0.2, joint(inject.hangs), FOLLOWED, sensors_lie=True),
-        Injection("encoder off by 0.05 rad", NONE, 0.5, joint(inject.offset), STRETCHED, sensors_lie=True),
-        Injection("joint past its limit", D, 0.006, joint(inject.past_limit), sensors_lie=True),
-        Injection("joint too fast", D, 0.006, joint(inject.too_fast), sensors_lie=True),
-        Injection("joint speed's sign wrong", S, 0.2, joint(inject.no_speed, knees=True), FOLLOWED, sensors_lie=True),
-        Injection("gyro biased", S, 0.2, random_tampered(inject.gyro_biased)),
-        Injection("gyro hangs", S, 0.2, random_tampered(inject.gyro_hangs)),
-        Injection("accelerometer saturated", NONE, 0.5, inject.accelerometer(lambda a: np.sign(a) * 78.0)),
+        Injection("encoder jumps", D, 0.006, joint(lowstates.jumped), KNOWN, sensors_lie=True, lasts=False),
+        Injection("encoder hangs", S, 0.2, joint(lowstates.hangs), FOLLOWED, sensors_lie=True),
+        Injection("encoder off by 0.05 rad", NONE, 0.5, joint(lowstates.offset), STRETCHED, sensors_lie=True),
+        Injection("joint past its limit", D, 0.006, joint(lowstates.past_limit), sensors_lie=True),
+        Injection("joint too fast", D, 0.006, joint(lowstates.too_fast), sensors_lie=True),
+        Injection(
+            "joint speed's sign wrong", S, 0.2, joint(lowstates.no_speed, knees=True), FOLLOWED, sensors_lie=True
+        ),
+        Injection("gyro biased", S, 0.2, random_tampered(lowstates.gyro_biased)),
+        Injection("gyro hangs", S, 0.2, random_tampered(lowstates.gyro_hangs)),
+        Injection("accelerometer saturated", NONE, 0.5, lowstates.accelerometer(lambda a: np.sign(a) * 78.0)),
         Injection("free fall", D, 0.3, free_fall),
-        Injection("foot forces zero", W, 1.6, random_tampered(lambda rng: inject.feet_read(rng, 0)), FOLLOWED),
-        Injection("foot forces hang", W, 1.6, random_tampered(lambda rng: inject.feet_read(rng, None)), FOLLOWED),
+        Injection("foot forces zero", W, 1.6, random_tampered(lambda rng: lowstates.feet_read(rng, 0)), FOLLOWED),
+        Injection("foot forces hang", W, 1.6, random_tampered(lambda rng: lowstates.feet_read(rng, None)), FOLLOWED),
     ]
 
 
 def _body() -> list[Injection]:
     return [
-        Injection("motor at 75 °C", Z, 1.0, inject.motors("temperature", lambda _: 75)),
-        Injection("motor at 85 °C", S, 1.0, inject.motors("temperature", lambda _: 85), COOL),
-        Injection("motor loses packets", S, 0.1, inject.motors("lost", lambda n: n)),
-        Injection("battery at 15 %", Z, 1.0, inject.charge(15)),
-        Injection("battery at 5 %", S, 1.0, inject.charge(5)),
-        Injection("voltage sags by 22 %", W, 1.0, tampered(inject.sag), KNOWN),
+        Injection("motor at 75 °C", Z, 1.0, lowstates.motors("temperature", lambda _: 75)),
+        Injection("motor at 85 °C", S, 1.0, lowstates.motors("temperature", lambda _: 85), COOL),
+        Injection("motor loses packets", S, 0.1, lowstates.motors("lost", lambda n: n)),
+        Injection("battery at 15 %", Z, 1.0, lowstates.charge(15)),
+        Injection("battery at 5 %", S, 1.0, lowstates.charge(5)),
+        Injection("voltage sags by 22 %", W, 1.0, tampered(lowstates.sag), KNOWN),
     ]
 
 
