@@ -107,7 +107,7 @@ class Observer:
     def __init__(self, terms: Sequence[ObservationTerm], xp=np) -> None:
         self._terms = tuple(terms)
         self._xp = xp
-        self._scales = [xp.asarray(np.array(t.scale, dtype=np.float32)) for t in self._terms]
+        self._scale = xp.asarray(np.concatenate([np.tile(np.float32(t.scale), t.history) for t in self._terms]))
         self._past: list[list[Array]] = [[] for _ in self._terms]
 
     def reset(self) -> None:
@@ -117,8 +117,8 @@ class Observer:
     def observe(self, signals: Signals) -> Array:
         """The observation of `signals`, shape (..., `observation_size`)."""
         parts: list[Array] = []
-        for t, scale, past in zip(self._terms, self._scales, self._past, strict=True):
-            value = TERMS[t.name][1](signals, self._xp) * scale
+        for t, past in zip(self._terms, self._past, strict=True):
+            value = TERMS[t.name][1](signals, self._xp)
             if t.history == 1:
                 parts.append(value)
                 continue
@@ -127,7 +127,7 @@ class Observer:
                 past.insert(0, past[0])
             del past[: -t.history]
             parts.extend(past)
-        return self._xp.concatenate(parts, -1)
+        return self._xp.concatenate(parts, -1) * self._scale
 
 
 def advance_phase(phase: Array, gait_hz: float, rate_hz: float) -> Array:

@@ -214,7 +214,10 @@ class Go2Task(ABC):
         if c.within_reach:
             q, dq = state[:, Q].numpy(), state[:, DQ].numpy()
             new, old = (clip_to_reach(target, q, dq, c.kp, c.kd) for target in (new, old))
-        late = np.arange(self.config.physics.substeps) < delays[:, None]
+        substeps = self.config.physics.substeps
+        if not delays.any():
+            return np.broadcast_to(new[:, None], (len(new), substeps, new.shape[-1]))
+        late = np.arange(substeps) < delays[:, None]
         return np.where(late[..., None], old[:, None], new[:, None])
 
     def disturb(self, sim: MujocoSim, rng: np.random.Generator) -> np.ndarray:
