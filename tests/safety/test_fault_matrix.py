@@ -243,7 +243,7 @@ def test_the_command_runs_the_matrix_and_writes_it(tmp_path, monkeypatch, walk_p
     few = (named("lowstate stops"), named("policy killed"))
     monkeypatch.setattr(command, "injections", lambda: few)
     files = {"json": tmp_path / "a.json", "markdown": tmp_path / "a.md"}
-    args = command.Args(seeds=1, restarts=4, policy=walk_policy_path, workers=2, **files)
+    args = command.Args(seeds=1, restarts=4, policy=walk_policy_path, workers=1, **files)
     console = Console(record=True, width=140)
     assert command.matrix(args, console)
     result = json.loads((tmp_path / "a.json").read_text())
