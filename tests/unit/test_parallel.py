@@ -17,13 +17,14 @@ from dbp_policy.errors import DbpError
 from dbp_training import parallel
 from dbp_training.networks import Normaliser
 from dbp_training.run_folder import RunFolder
-from dbp_training.train import Train, Training, new_config, train
+from dbp_training.train import Train, new_config, train
+from dbp_training.training import Training
 
 TRAIN = """
 import sys
 from dataclasses import replace
 from functools import partial
-from dbp_training import train
+from dbp_training import train, training
 from dbp_training.progress import Stop
 
 def small(make, task, randomised):
@@ -33,7 +34,7 @@ def small(make, task, randomised):
     return replace(full, first_order=loop, dynamics=model)
 
 train.ALGORITHMS.update({name: partial(small, make) for name, make in list(train.ALGORITHMS.items()) if name == "dmo"})
-train._CHECKPOINT_S = 0.0
+training._CHECKPOINT_S = 0.0
 if sys.argv[1] == "interrupted":
     agree = train.parallel.agree
     count = iter(range(100))

@@ -18,6 +18,7 @@ import torch
 from dbp_policy.errors import DbpError
 from dbp_policy.onnx_policy import load_runner
 from dbp_training import train as train_module
+from dbp_training import training as training_module
 from dbp_training.algorithms import ALGORITHMS, Algorithm
 from dbp_training.export import export
 from dbp_training.first_order import FirstOrderTrainer
@@ -122,7 +123,7 @@ def test_a_policy_that_only_falls_is_evaluated_and_exported_all_the_same(tmp_pat
 
 def test_evaluations_on_the_way_change_nothing_in_the_training(tmp_path, monkeypatch):
     logged: list[int] = []
-    monkeypatch.setattr(train_module, "log_evaluation", lambda log, figures, step: logged.append(step))
+    monkeypatch.setattr(training_module, "log_evaluation", lambda log, figures, step: logged.append(step))
     assert _train(tmp_path / "without") == 0
     assert len(logged) == 1
     assert _train(tmp_path / "with", evaluations=3) == 0
@@ -153,7 +154,7 @@ def test_an_interrupted_run_goes_on_along_the_same_curve(task, tmp_path, capsys,
 
 
 def test_a_breakdown_is_one_line_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(train_module, "_CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(training_module, "_CHECKPOINT_S", 0.0)
     windows, original = [], FirstOrderTrainer._step_actor
 
     def broken(self, loss, gradient, progress):
@@ -240,7 +241,7 @@ def test_a_run_ends_at_the_first_evaluation_that_reaches_the_goal(tmp_path, monk
         assert goal == TASKS["point_mass"].goal and "success" in figures
         return len(asked) == 2
 
-    monkeypatch.setattr(train_module, "is_reached", second)
+    monkeypatch.setattr(training_module, "is_reached", second)
     options = {"task": "point_mass", "steps": 4000, "evaluations": 8}
     assert _train(tmp_path / "run", until_goal=True, **options) == 0
     evaluation = RunFolder(tmp_path / "run").read_evaluation()
@@ -253,7 +254,7 @@ def test_a_run_begins_with_what_another_has_learned(tmp_path):
     _train(tmp_path / "first", algorithm="dmo-sapo")
     kept = RunFolder(tmp_path / "first").load_checkpoint()
     args = Train("go2_walk", "dmo-sapo", out=tmp_path / "second", steps=1000, threads=1, begin_with=tmp_path / "first")
-    training = train_module.Training(RunFolder(args.out), new_config(args))
+    training = training_module.Training(RunFolder(args.out), new_config(args))
     training.begin_with(RunFolder(args.begin_with))
     begun = training.trainer.state_dict()
     for part, networks in (("actor", ...), ("policy", ...), ("critic", "network"), ("source", "model")):
