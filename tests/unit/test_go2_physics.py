@@ -7,7 +7,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from dbp_bringup.robot.physics import GYRO_FLOOR, Go2Physics, PhysicsOptions
+from dbp_bringup.robot.physics import Go2Physics, PhysicsOptions
+from dbp_bringup.robot.sensor_noise import GYRO_FLOOR
 from dbp_policy import go2, pd
 from dbp_policy.errors import DbpError
 

@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 
 from dbp_bringup.robot import model as robot_model
+from dbp_bringup.robot.sensor_noise import SensorNoise
 from dbp_policy import go2, pd, rotations
 from dbp_policy.errors import DbpError
 
@@ -26,18 +27,6 @@ room, with a time constant of 300 s. So standing adds 3 °C, and a motor at its 
 
 BATTERY_RUNTIME, BATTERY_CELLS, CELL_FULL_V, CELL_EMPTY_V, BATTERY_A = 7200.0, 8, 4.15, 3.45, 3.0
 """Battery, invented: eight cells discharged evenly over two hours at a constant current [s], [V], [V], [A]."""
-
-GYRO_NOISE, ACC_NOISE, DQ_NOISE, ENCODER_BIAS = 0.02, 0.2, 0.15, 0.01
-"""Sensor noise at `noise` = 1, invented: standard deviations [rad/s], [m/s²], [rad/s], and the bound of each encoder's
-constant offset [rad]."""
-
-GYRO_FLOOR, ACC_FLOOR = 0.001, 0.01
-"""Noise that the IMU always has, invented: no real one reads the very same numbers twice, and a guard may take one that
-does for broken [rad/s], [m/s²]."""
-
-
-ATTITUDE_TIME = 5.0
-"""How long the error of the attitude keeps its direction, invented: an IMU's own filter errs slowly [s]."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +48,10 @@ class PhysicsOptions:
     silence_after: float = 0.1
     """Age of the command at which `on_silence` applies [s]."""
     noise: float = 0.0
-    """Scale of the sensor noise: 0 none but the IMU's floor, 1 as the constants of this file say."""
+    """Scale of the sensor noise: 0 none but the IMU's floor, 1 as the constants of `sensor_noise` say."""
     attitude_noise_deg: float = 0.0
-    """Standard deviation of the attitude's error about each body axis [deg]; it wanders within `ATTITUDE_TIME`."""
+    """Standard deviation of the attitude's error about each body axis [deg]; it wanders within
+    some seconds (`sensor_noise`)."""
     seed: int = 0
     """Seed of the sensor noise."""
 
@@ -147,12 +137,7 @@ class PhysicsState:
 
 
 _CHANGING = (
-    "_rng",
-    "_attitude_rng",
-    "_attitude_error",
     "_noise",
-    "_noise_ms",
-    "_encoder_bias",
     "_now_ms",
     "_sensed_ms",
     "_temperature",
@@ -183,7 +168,6 @@ class Go2Physics:
             raise DbpError(f"go2.xml: expected a timestep of {TIMESTEP} s, got {self.model.opt.timestep}")
         # A diverging simulation must not jump back to the start unseen.
         self.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
-        self._attitude_sigma = np.deg2rad(self.options.attitude_noise_deg)
         self._base = self.model.body("base").id
         self._keyframe = self.model.key(self.options.start).id
         self.lying_q = self.model.key("lying").qpos[7:].copy()
@@ -211,11 +195,7 @@ class Go2Physics:
     def reset(self) -> None:
         """Switches the robot off and on: start pose, limp, tick 0, cold motors, full battery."""
         mujoco.mj_resetDataKeyframe(self.model, self.data, self._keyframe)
-        self._rng = np.random.default_rng(self.options.seed)
-        self._encoder_bias = self.options.noise * self._rng.uniform(-ENCODER_BIAS, ENCODER_BIAS, 12)
-        self._attitude_rng = np.random.default_rng((self.options.seed, 1))  # its own, so that it changes no other
-        self._attitude_error = self._attitude_sigma * self._attitude_rng.standard_normal(3)
-        self._noise, self._noise_ms = np.zeros(18), -1
+        self._noise = SensorNoise(self.options.noise, self.options.attitude_noise_deg, self.options.seed)
         self._now_ms = 0
         self._temperature = np.full(12, AMBIENT_C)
         self.limp()
@@ -319,7 +299,7 @@ class Go2Physics:
         values = self._sensor_data.copy()
         q, dq, gyro, acc = values[self._q_at], values[self._dq_at], values[self._gyro_at], values[self._acc_at]
         quat = values[self._quat_at]
-        self._add_noise(q, dq, gyro, acc, quat)
+        self._noise.add(self._sensed_ms, q, dq, gyro, acc, quat)
         charge = max(0.0, 1.0 - self._sensed_ms * TIMESTEP / BATTERY_RUNTIME)
         return Sensed(
             tick_ms=self._sensed_ms,
@@ -337,27 +317,6 @@ class Go2Physics:
             battery_v=BATTERY_CELLS * (CELL_EMPTY_V + charge * (CELL_FULL_V - CELL_EMPTY_V)),
             battery_a=BATTERY_A,
         )
-
-    def _add_noise(self, q: np.ndarray, dq: np.ndarray, gyro: np.ndarray, acc: np.ndarray, quat: np.ndarray) -> None:
-        """Drawn once per instant, so that one instant always reads the same."""
-        if self._noise_ms != self._sensed_ms:
-            self._wander_attitude((self._sensed_ms - max(0, self._noise_ms)) * TIMESTEP)
-            self._noise, self._noise_ms = self._rng.standard_normal(18), self._sensed_ms
-        scale = self.options.noise
-        gyro += max(GYRO_FLOOR, scale * GYRO_NOISE) * self._noise[:3]
-        acc += max(ACC_FLOOR, scale * ACC_NOISE) * self._noise[3:6]
-        if scale > 0.0:
-            q += self._encoder_bias
-            dq += scale * DQ_NOISE * self._noise[6:]
-        if self.options.attitude_noise_deg > 0.0:
-            quat[:] = rotations.turned(quat, self._attitude_error)
-
-    def _wander_attitude(self, seconds: float) -> None:
-        """First-order Gauss-Markov process."""
-        if self._attitude_sigma > 0.0:
-            kept = np.exp(-seconds / ATTITUDE_TIME)
-            fresh = self._attitude_sigma * np.sqrt(1.0 - kept**2) * self._attitude_rng.standard_normal(3)
-            self._attitude_error = kept * self._attitude_error + fresh
 
     def trunk_force(self) -> float:
         """Force of the ground on trunk and head together, along the contacts' normals [N]."""
