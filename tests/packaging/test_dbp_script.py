@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -63,11 +64,24 @@ class Checkout:
         path.write_text(text)
         path.chmod(0o755)
 
+    def environment(self, **variables: str) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("DBP_", "PIP_"))}
+        return kept | {"DBP_PYTHON": str(self.python), "TRACE": str(self.trace), **variables}
+
     def run(self, *args: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("DBP_", "PIP_"))}
-        environment |= {"DBP_PYTHON": str(self.python), "TRACE": str(self.trace), **variables}
-        command = [str(self.root / "dbp"), *args]
+        command, environment = [str(self.root / "dbp"), *args], self.environment(**variables)
         return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+    def interrupt(self, program: str) -> tuple[int, str, str]:
+        """Puts `program` in the place of an installed one and interrupts it at its first line of output; its exit code,
+        the rest of its output and its errors."""
+        (self.root / ".dbp/install/lib/dbp_policy/estop").write_text(program)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen([self.root / "dbp", "estop"], env=self.environment(), **pipes) as process:
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+            return process.returncode, output, errors
 
     def steps(self) -> list[str]:
         """What the tools were asked for since the last call."""
@@ -105,6 +119,20 @@ def test_first_use_builds_then_runs_and_later_uses_start_at_once(checkout: Check
     second = checkout.run("estop")
     assert second.returncode == 0 and second.stderr == ""
     assert checkout.steps() == []
+
+
+def test_ctrl_c_while_a_program_imports_ends_it_without_a_word(checkout: Checkout) -> None:
+    checkout.run("setup")
+    importing = "import time; print('importing', flush=True); time.sleep(60)"
+    assert checkout.interrupt(importing) == (-signal.SIGINT, "", "")
+
+
+def test_ctrl_c_is_heard_by_a_program_that_runs(checkout: Checkout) -> None:
+    checkout.run("setup")
+    body = "def body():\n    try: print('running', flush=True); time.sleep(60)\n    finally: print('ended')\n"
+    program = f"import sys, time\nfrom dbp_policy.errors import run_main\n{body}sys.exit(run_main(body))"
+    shutil.copytree(ROOT / "src/dbp_policy/dbp_policy", checkout.root / ".dbp/build/dbp_policy/dbp_policy")
+    assert checkout.interrupt(program) == (130, "ended\n", "")
 
 
 def test_runs_through_a_link(checkout: Checkout, tmp_path: Path) -> None:

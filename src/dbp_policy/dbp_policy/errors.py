@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import TextIO
@@ -27,6 +28,8 @@ def say(text: str, file: TextIO | None = None) -> None:
 def run_main(main: Callable[[], int | None]) -> int:
     """Runs a program's body; a `DbpError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130, and output
     that nobody reads any more (`| head`) exit code 141, as a shell has them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # ./dbp leaves it so while a program imports
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return main() or 0
     except DbpError as error:
