@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dbp_bringup import terminal
+from dbp_bringup.in_parallel import in_parallel
 from dbp_bringup.validation.battery import Scenario, battery
 from dbp_bringup.validation.trial import Outcome, run_trial
 from dbp_bringup.validation.verdict import MARGIN_GROUPS, report, shortfalls, survived
@@ -67,10 +66,7 @@ def run_battery(path: Path, scenarios: Sequence[Scenario], workers: int) -> Iter
         DbpError: The file is no policy that can be run.
     """
     load_runner(path)  # here, where a refusal is one line
-    context = multiprocessing.get_context("spawn")  # forking after MuJoCo and onnxruntime were loaded is not safe
-    with ProcessPoolExecutor(workers, context, _load, (path,)) as pool:
-        for future in as_completed([pool.submit(_try, scenario) for scenario in scenarios]):
-            yield future.result()
+    yield from in_parallel(_try, [(scenario,) for scenario in scenarios], workers, _load, (path,))
 
 
 def validate(args: Args, console: Console) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from rich.table import Table
 from dbp_bringup import terminal
 from dbp_bringup.bench import estimator_score as score
 from dbp_bringup.bench.estimator_walk import Walk, record_walk
+from dbp_bringup.in_parallel import in_parallel
 from dbp_policy import paths
 from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError
@@ -89,16 +88,14 @@ def _policy(args: Args) -> Path:
 def _measured(args: Args) -> Iterator[dict]:
     """The walks, as they end."""
     tasks = [(_policy(args), friction, seed, args.seconds) for friction in FRICTIONS for seed in range(args.seeds)]
-    with ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn")) as pool:
-        for done, future in enumerate(as_completed([pool.submit(measure, *task) for task in tasks]), 1):
-            run = future.result()
-            rmse = ", ".join(f"{value:.3f}" for value in run["cases"]["fused"]["rmse"])
-            print(
-                f"bench: {done} of {len(tasks)}: friction {run['friction']:g}, seed {run['seed']}, "
-                f"{run['walked_s']:.0f} s{' and fell' if run['fell'] else ''}, RMSE {rmse} m/s",
-                flush=True,
-            )
-            yield run
+    for done, run in enumerate(in_parallel(measure, tasks, args.workers), 1):
+        rmse = ", ".join(f"{value:.3f}" for value in run["cases"]["fused"]["rmse"])
+        print(
+            f"bench: {done} of {len(tasks)}: friction {run['friction']:g}, seed {run['seed']}, "
+            f"{run['walked_s']:.0f} s{' and fell' if run['fell'] else ''}, RMSE {rmse} m/s",
+            flush=True,
+        )
+        yield run
 
 
 def _timed(args: Args) -> dict[str, float]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from dbp_bringup.faults import settle
 from dbp_bringup.faults.catalogue import injections
 from dbp_bringup.faults.matrix import Run, run
 from dbp_bringup.faults.restarts import Restart
+from dbp_bringup.in_parallel import in_parallel
 from dbp_policy.onnx_policy import load_runner
 from dbp_policy.runner import Runner
 
@@ -49,7 +48,7 @@ def spread(
     policy: Path,
     workers: int,
     work: Callable,
-    tasks: Iterable[tuple],
+    tasks: Sequence[tuple],
     console: Console,
     what: str,
 ) -> Iterator:
@@ -71,14 +70,9 @@ def spread(
         DbpError: The policy cannot be run.
     """
     load_runner(policy)  # here, where a refusal is one line
-    context = multiprocessing.get_context("spawn")  # forking after MuJoCo and onnxruntime were loaded is not safe
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        Progress(*columns, console=console, transient=True) as progress,
-        ProcessPoolExecutor(workers, context, prepare, (make, policy)) as pool,
-    ):
-        futures = [pool.submit(work, *task) for task in tasks]
-        bar = progress.add_task(what, total=len(futures))
-        for future in as_completed(futures):
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task(what, total=len(tasks))
+        for result in in_parallel(work, tasks, workers, prepare, (make, policy)):
             progress.advance(bar)
-            yield future.result()
+            yield result
