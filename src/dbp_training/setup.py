@@ -16,6 +16,7 @@ setup(
             "compare = dbp_training.compare:main",
             "play = dbp_training.play:main",
             "export = dbp_training.export:main",
+            "torchrun = dbp_training.torchrun:main",
             "bench_training = dbp_training.bench.training:cli",
         ],
     },

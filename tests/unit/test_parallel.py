@@ -146,6 +146,16 @@ def test_one_speaks_and_an_interrupted_run_goes_on_along_the_same_curve(tmp_path
         train(Train("point_mass", out=tmp_path / "whole", steps=2000, resume=True))
 
 
+def test_under_torchrun_what_is_wrong_is_said_in_one_line_by_each_process():
+    command = [sys.executable, "-m", "dbp_training.torchrun", "--nproc-per-node", "2"]
+    run = subprocess.run(
+        [*command, "-m", "dbp_training.train", "nonsense"], capture_output=True, text=True, timeout=300
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    lines = run.stderr.splitlines()
+    assert 1 <= len(lines) <= 2 and all(line.startswith("error: invalid choice 'nonsense'") for line in lines)
+
+
 def test_a_baseline_runs_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(parallel, "size", lambda: 2)
     for name in ("ppo", "sac"):

@@ -238,7 +238,8 @@ def _train(args: Train, leads: bool) -> int:
             steps = training.env_steps
             raise DbpError(f"training stopped after {steps} steps: {reason} (last good checkpoint: {kept})") from error
         if not finished and leads:
-            print(f"stopped and saved; continue with: ./dbp train {config.task} --out {folder.path} --resume")
+            together = f", by torchrun with {parallel.size()} processes" if parallel.size() > 1 else ""
+            print(f"stopped and saved; continue with: ./dbp train {config.task} --out {folder.path} --resume{together}")
         if not finished or not leads:
             return 0 if finished else 130
         evaluation = training.conclude(log)
