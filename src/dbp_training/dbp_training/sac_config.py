@@ -19,8 +19,7 @@ class SacConfig:
     capacity: int = 300_000
     batch: int = 256
     hidden: tuple[int, ...] = (256, 256)
-    """Hidden layers of actor and critics; those of the first-order algorithms' actor (`algorithms.py`), as published
-    comparisons have it (arXiv 2204.07137)."""
+    """Hidden layers of actor and critics; those of the first-order algorithms' actor (`algorithms.py`)."""
     lr: float = 3e-4
     tau: float = 0.005
     discount: float = 0.99
