@@ -74,6 +74,13 @@ class Said:
         assert ticks, f"not after {after} in {self.rows}"
         return ticks[0]
 
+    def walk_until(self, what, timeout: float) -> None:
+        """Autonomy walks forward until `what(source, velocity)` holds of the newest row."""
+        end = now() + timeout
+        while not self.rows or not what(*self.rows[-1][1:]):
+            assert now() < end, f"not within {timeout} s: {self.rows[-10:]}"
+            self.walk(0.1)
+
 
 @repeat_if_stalled
 def test_the_remotes_stick_takes_over_at_once_and_autonomy_waits_for_the_hold_off():
@@ -118,19 +125,18 @@ def test_a_teleop_that_is_killed_leaves_zero_velocity_within_200_ms():
         said = Said(stack.session)
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "dbp_bringup.teleop"]
-        teleop = subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL, start_new_session=True)
+        teleop = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, text=True, start_new_session=True)
         try:
             with Ear(stack) as ear:
-                stack.session.spin_until(lambda: stack.session.count_publishers("cmd_vel_teleop"), 20.0, "teleop")
+                assert teleop.stdout.readline().startswith("keys:")
                 os.write(ours, b"wwww")
-                said.walk(2.0)
-                assert said.rows[-1][1] == "teleop" and said.rows[-1][2][0] > 0.39
+                said.walk_until(lambda source, velocity: source == "teleop" and velocity[0] > 0.39, 4.0)
                 teleop.send_signal(signal.SIGKILL)
                 killed = now()
                 said.walk(1.0)
         finally:
             teleop.kill()
-            teleop.wait()
+            teleop.communicate()
             os.close(ours)
             os.close(theirs)
     killed = ear.tick(killed)

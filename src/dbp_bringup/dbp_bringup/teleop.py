@@ -86,9 +86,9 @@ def drive(session: Session, runtime_dir: Path, watch: Callable[[], None] = lambd
         runtime_dir: Folder of the stack's local sockets: a stop goes that way first.
         watch: Called again and again, to raise if the stack has died.
     """
-    print(HELP)
     driver = Driver()
     with Keyboard() as keyboard:
+        print(HELP, flush=True)  # only now: a key pressed before the keyboard is taken is thrown away
         while True:
             watch()
             for key in keyboard.keys():
