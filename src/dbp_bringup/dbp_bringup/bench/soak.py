@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dbp_bringup.bench.core_watch import CoreWatch
 from dbp_bringup.bench.growth import Growth
 from dbp_bringup.bench.verdict import Events, Soak, failures, growths
 from dbp_bringup.bench.walking import WalkingStack, walking_stack
@@ -75,7 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, signal.default_int_handler)
     if args.core is not None:
         _pin(args.core)
-    with walking_stack(args.domain, args.policy, args.noise) as walking, Watch(walking) as watch:
+    with (
+        CoreWatch() as cores,
+        walking_stack(args.domain, args.policy, args.noise) as walking,
+        Watch(walking, cores) as watch,
+    ):
         # From here on it ends between two looks: interrupted anywhere, one soak in six ended by the signal in place of
         # its exit code, and nobody found where.
         asked = threading.Event()

@@ -19,14 +19,15 @@ class Watch:
 
     Args:
         walking: The stack.
+        cores: Timers that run already: their processes' start would hold up a stack that walks.
     """
 
-    def __init__(self, walking: WalkingStack) -> None:
+    def __init__(self, walking: WalkingStack, cores: CoreWatch) -> None:
         self.seen = Soak()
         self._session = walking.session
         self._ids = walking.process_ids
         self._truth = local_channel.Channel(walking.folder, local_channel.TRUTH_SOCKET)
-        self._cores = CoreWatch()
+        self._cores = cores
         self._worst = 0.0
         self._cause = 0.0
         self._interrupted = False
@@ -95,11 +96,10 @@ class Watch:
         return sample
 
     def __enter__(self) -> Watch:
-        self._cores.__enter__()
+        self._cores.look()  # what was before
         self._session.forget_faults()
         self._begin = now()
         return self
 
     def __exit__(self, *_) -> None:
-        self._cores.__exit__()
         self._truth.close()
