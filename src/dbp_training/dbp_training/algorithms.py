@@ -79,10 +79,9 @@ class Algorithm:
 
 def _preset(task: str, randomised: bool) -> tuple[FirstOrderConfig, DynamicsConfig]:
     """The loop and the model for a task."""
-    if (
-        task == "go2_walk"
-    ):  # Some 100 windows teach it to walk, of 16 steps as well as of 32, in 32 environments as well
-        # as in 64: small ones take the fewest steps. A robot that differs between episodes asks for a larger model.
+    if task == "go2_walk":
+        # Some 100 windows teach it to walk, of 16 steps as well as of 32, in 32 environments as well as in 64: small
+        # ones take the fewest steps. A robot that differs between episodes asks for a larger model.
         dynamics = DynamicsConfig(hidden=(384, 384) if randomised else (256, 256), prefill=8000, initial_updates=200)
         return FirstOrderConfig(32, 16, lr=2e-3), dynamics
     if task in ("go2_balance", "go2_handstand"):  # what a swing leads to comes later than a window ends
