@@ -49,17 +49,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise DbpError(f"bench control: expected at least 1 round and 1 s of each kind, got {args}")
     if args.json:
         check_folder_of(args.json, "--json")
-    result = {
-        "wanted_ratio": WANTED,
-        "latency": _alone(latency.measure, args.domain, args.rounds, args.seconds),
-        "cpu": _alone(cpu.measure, args.domain, args.walk),
-        "stages": _alone(stages.measure, args.walk),
+    console, result = terminal.console(), {"wanted_ratio": WANTED}
+    parts = {
+        "latency": (latency.measure, (args.domain, args.rounds, args.seconds), _latencies),
+        "cpu": (cpu.measure, (args.domain, args.walk), _load),
+        "stages": (stages.measure, (args.walk,), _stages),
     }
-    console = terminal.console()
-    for shown in tables(result):
-        console.print(shown)
-    if args.json:
-        write_json(args.json, result)
+    for name, (part, arguments, table) in parts.items():  # what is measured is kept, should a later part fail
+        result[name] = _alone(part, *arguments)
+        console.print(table(result[name]))
+        if args.json:
+            write_json(args.json, result)
     return 0
 
 
@@ -70,25 +70,31 @@ def _alone(part: Callable[..., dict], *arguments) -> dict:
         return pool.submit(part, *arguments).result()
 
 
-def tables(result: dict) -> list[Table]:
-    """The figures for a person."""
-    answers = _table("rt/lowstate to rt/lowcmd at 500 Hz [us]", "", "p50", "p99", "p99.9", "max", "answered", "late")
-    measured = result["latency"]
+def _latencies(measured: dict) -> Table:
+    table = _table("rt/lowstate to rt/lowcmd at 500 Hz [us]", "", "p50", "p99", "p99.9", "max", "answered", "late")
     for name in filter(measured.get, _LABELS):
         row = measured[name]
         figures = (f"{row[key]:.0f}" for key in ("p50_us", "p99_us", "p999_us", "max_us", "answered", "late"))
-        answers.add_row(_LABELS[name], *figures)
+        table.add_row(_LABELS[name], *figures)
     for name, kind in (("sdk", ""), ("sdk_fast_crc", "_fast_crc")):
         if name in measured:
             ratios = (f"{measured[f'{which}_ratio{kind}']:.1f}" for which in ("p50", "p99"))
-            answers.add_row(f"{_LABELS[name]} / guard (wanted: {WANTED:g})", *ratios)
-    load = _table("Processor time on a walk [% of one core]", "", "load")
-    for name, percent in result["cpu"].items():
-        load.add_row(name.removesuffix("_percent"), f"{percent:.1f}")
-    split = _table("A policy tick [us]", "", "p50", "p99", "max")
-    for name, row in result["stages"].items():
-        split.add_row(name, *(f"{row[key]:.0f}" for key in ("p50_us", "p99_us", "max_us")))
-    return [answers, load, split]
+            table.add_row(f"{_LABELS[name]} / guard (wanted: {WANTED:g})", *ratios)
+    return table
+
+
+def _load(measured: dict) -> Table:
+    table = _table("Processor time on a walk [% of one core]", "", "load")
+    for name, percent in measured.items():
+        table.add_row(name.removesuffix("_percent"), f"{percent:.1f}")
+    return table
+
+
+def _stages(measured: dict) -> Table:
+    table = _table("A policy tick [us]", "", "p50", "p99", "max")
+    for name, row in measured.items():
+        table.add_row(name, *(f"{row[key]:.0f}" for key in ("p50_us", "p99_us", "max_us")))
+    return table
 
 
 def _table(title: str, *columns: str) -> Table:
