@@ -18,7 +18,8 @@ def describe(
     processes: Callable[[Mapping[str, str]], tuple[Process, ...]],
     environment: Mapping[str, str] | None = None,
 ) -> LaunchDescription:
-    """A launch description with every argument declared; the end of a process that may not end ends the stack.
+    """A launch description with every argument declared; the end of a process that may not end ends the stack, and
+    `ros2 launch` with exit code 1 if that process failed.
 
     Args:
         arguments: The stack's arguments.
@@ -41,7 +42,7 @@ def describe(
 
 
 def _action(process: Process):
-    ended = None if process.may_end else Shutdown(reason=f"{process.name} has ended")
+    ended = None if process.may_end else _end(process.name)
     if process.is_node:
         return Node(
             package=process.package,
@@ -55,3 +56,14 @@ def _action(process: Process):
         )
     command = [str(executable_path(process)), *process.arguments]
     return ExecuteProcess(cmd=command, name=process.name, output="screen", on_exit=ended)
+
+
+def _end(name: str) -> Callable:
+    """What follows when a process of the stack ends."""
+
+    def ended(event, context) -> Shutdown:
+        if event.returncode and not context.is_shutdown:  # raised here it is one line, a shutdown and exit code 1
+            raise RuntimeError(f"{name} ended with exit code {event.returncode}, so the stack ends")
+        return Shutdown(reason=f"{name} has ended")
+
+    return ended

@@ -119,7 +119,7 @@ def card(config: RunConfig, evaluation: dict[str, Any], file_name: str) -> str:
             f"It reads {seen}.",
             "",
             f"Made with `{config.algorithm.name}` on task `{config.task}`, randomisation `{randomised}`,"
-            f" seed {config.seed}, source {config.git_hash}. To make it again:",
+            f" seed {config.seed}, source {config.git_hash}. With that source, to make it again:",
             "",
             "```",
             *_train_commands(config, "runs/again"),
