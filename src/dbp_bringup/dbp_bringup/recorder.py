@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from dbp_policy.cli import parse
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.files import written_whole
+from dbp_policy.stop_request import StopRequest
 from dbp_policy.unitree import network, wire
 from dbp_policy.unitree.channels import Participant
 
@@ -55,14 +54,14 @@ class Recording:
             )
 
 
-def record(args: Args, stopping: threading.Event) -> Recording:
-    """Listens until `stopping` is set."""
+def record(args: Args, stop: StopRequest) -> Recording:
+    """Listens until asked to stop."""
     participant = Participant("lo", args.domain)
     states = participant.reader(wire.LOWSTATE_TOPIC, depth=64)
     commands = participant.reader(wire.LOWCMD_TOPIC, depth=64)
     channel = local_channel.Channel(args.runtime_dir, local_channel.TRUTH_SOCKET)
     heard = Recording()
-    while not stopping.wait(_POLL):
+    while not stop.wait(_POLL):
         heard.lowstate_t += [now()] * len(states.take())
         for payload in commands.take():
             heard.lowcmd_t.append(now())
@@ -83,10 +82,7 @@ def main() -> int:
 
     def body() -> int:
         args = parse(Args, "recorder")
-        stopping = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopping.set())
-        record(args, stopping).save(args.out)
+        record(args, StopRequest().on_signals()).save(args.out)
         return 0
 
     return run_main(body)

@@ -5,9 +5,7 @@ Nothing that keeps the robot from falling waits for ROS: callbacks and the loop 
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +35,7 @@ from dbp_policy.policy_loop import PolicyLoop
 from dbp_policy.robot_description import urdf
 from dbp_policy.runner import Runner
 from dbp_policy.sticks import Gamepad, RemoteSticks
+from dbp_policy.stop_request import StopRequest
 from dbp_policy.types import GuardStatus, Mode, Request, RobotState
 
 try:
@@ -375,9 +374,7 @@ def main() -> int:
     def body() -> int:
         # Our own handlers: rclpy's end the context under a spinning executor, which then raises now and then.
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        stopping = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopping.set())
+        stop = StopRequest().on_signals()
         node = None
         try:
             node = PolicyNode()
@@ -388,7 +385,7 @@ def main() -> int:
             realtime.lock_memory()  # where that is not permitted the guard says so
             executor = SingleThreadedExecutor()
             executor.add_node(node)
-            while not stopping.is_set():
+            while not stop.asked:
                 executor.spin_once(timeout_sec=0.1)
         finally:
             if node is not None:

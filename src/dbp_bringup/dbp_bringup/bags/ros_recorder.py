@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
 from dataclasses import dataclass
 
@@ -29,6 +27,7 @@ from dbp_bringup.bags.definitions import ros
 from dbp_bringup.bags.options import BagOptions
 from dbp_policy.cli import parse
 from dbp_policy.errors import run_main
+from dbp_policy.stop_request import StopRequest
 
 _STREAM = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)  # meets any publisher, holds up none
 _LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -83,14 +82,12 @@ def main() -> int:
 
     def body() -> int:
         args = parse(Args, "ros_recorder", remove_ros_args(sys.argv)[1:])
-        stopping = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopping.set())
+        stop = StopRequest().on_signals()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         node = RosRecorder(args)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        while not stopping.is_set():
+        while not stop.asked:
             executor.spin_once(timeout_sec=0.1)
         args.conclude(node.bag)
         node.destroy_node()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
+import time
 
 import numpy as np
 
@@ -62,6 +62,5 @@ def run(domain: int, fast: bool, priority: int) -> None:
 
     subscriber = channel.ChannelSubscriber(wire.LOWSTATE_TOPIC, go.LowState_)
     subscriber.Init(answer, QUEUE)
-    ended = threading.Event()
     while now() - heard[0] < SILENCE:
-        ended.wait(0.5)
+        time.sleep(0.5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError
 from dbp_policy.files import check_folder_of, write_json
 from dbp_policy.onnx_policy import load_runner
+from dbp_policy.stop_request import StopRequest
 from dbp_policy.unitree.network import SIMULATION_DOMAIN
 
 SAMPLE_PERIOD = 10.0
@@ -83,11 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):
         # From here on it ends between two looks: interrupted anywhere, one soak in six ended by the signal in place of
         # its exit code, and nobody found where.
-        asked = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: asked.set())
+        stop = StopRequest().on_signals()
         try:
-            _walk(args, walking, watch, commands, asked)
+            _walk(args, walking, watch, commands, stop)
         except (DbpError, KeyboardInterrupt) as end:  # what went wrong is reported with what was seen before
             watch.seen.problem = str(end) or "interrupted"
     report = _report(args, watch.seen, growths(watch.seen, tuple(walking.process_ids)))
@@ -109,14 +107,14 @@ def _walk(
     walking: WalkingStack,
     watch: Watch,
     commands: Iterator[tuple[float, np.ndarray]],
-    asked: threading.Event,
+    stop: StopRequest,
 ) -> None:
     """Follows the commands for the given time; a sample at the start, then one every `SAMPLE_PERIOD`."""
     end, next_sample, next_command = 60.0 * args.minutes, 0.0, 0.0
     command = np.zeros(3)
     session = walking.session
     while watch.seen.walked < end:
-        if asked.is_set():
+        if stop.asked:
             raise KeyboardInterrupt
         walking.supervisor.check()
         begin = watch.elapsed
@@ -134,20 +132,20 @@ def _walk(
         if watch.walks:
             watch.seen.walked += watch.elapsed - begin
         else:
-            _resume(walking, watch, asked)
+            _resume(walking, watch, stop)
     watch.sample()
     session.demand("sit_down", "damping")
     watch.seen.finished = True
 
 
-def _resume(walking: WalkingStack, watch: Watch, asked: threading.Event) -> None:
+def _resume(walking: WalkingStack, watch: Watch, stop: StopRequest) -> None:
     """Brings the robot back to walking, as an operator would.
 
     Raises:
         DbpError: It does not get there.
     """
     session, end = walking.session, watch.elapsed + RESUME_TIMEOUT
-    while not watch.walks and not asked.is_set():
+    while not watch.walks and not stop.asked:
         walking.supervisor.check()
         session.spin(COMMAND_PERIOD)
         watch.look()

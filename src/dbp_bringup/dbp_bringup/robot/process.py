@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from dbp_policy import paths, realtime
 from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now
 from dbp_policy.errors import DbpError, run_main, say
+from dbp_policy.stop_request import StopRequest
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import motion_switcher_server
@@ -104,11 +104,11 @@ class RobotProcess:
             sport_server(participant, self._robot.own_control),
         )
         self._channel = local_channel.Channel(args.runtime_dir, local_channel.ROBOT_SOCKET)
-        self._stopping = threading.Event()
+        self._stop = StopRequest()
 
     def stop(self, *_) -> None:
         """Asks the loop to end; safe to call from a signal handler."""
-        self._stopping.set()
+        self._stop.ask()
 
     def run(self) -> None:
         """Runs in real time until asked to stop or the viewer is closed; then writes the video.
@@ -117,7 +117,7 @@ class RobotProcess:
         """
         ticker = Ticker(LOWSTATE_PERIOD_MS / 1000.0)
         tick = 0
-        while not self._stopping.is_set() and (self._viewer is None or self._viewer.is_running()):
+        while not self._stop.asked and (self._viewer is None or self._viewer.is_running()):
             for payload in self._commands.take():
                 self._robot.receive(payload)
             self._robot.step()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from dataclasses import replace
 from typing import Protocol
@@ -19,6 +18,7 @@ from dbp_policy.guard.pace import Pace
 from dbp_policy.guard.rehearsal import Rehearsal
 from dbp_policy.guard.take_over import MotionSwitcher, Sport, TakeOver
 from dbp_policy.local_link import Delivery
+from dbp_policy.stop_request import StopRequest
 from dbp_policy.types import Beat, JointTarget, Mode, OperatorRequest, Request, RobotState, damping_command
 from dbp_policy.unitree import wire
 
@@ -90,7 +90,7 @@ class GuardLoop:
         self._guard = Guard(_PERIOD, nose_down)
         self._commands = CommandWatch()
         self._rehearsal = Rehearsal() if robot.commands is None else None
-        self._stopping = threading.Event()
+        self._stop = StopRequest()
         self._bad_lowstates = 0
         self._policy_gone = False
         self._rivals_seen = self._foreign = 0
@@ -98,7 +98,7 @@ class GuardLoop:
 
     def stop(self, *_) -> None:
         """Asks the loop to end; safe to call from a signal handler."""
-        self._stopping.set()
+        self._stop.ask()
 
     def take_over(self, release: bool) -> bool:
         """Waits for a robot, and for its own motion service to let go of the motors.
@@ -112,7 +112,7 @@ class GuardLoop:
         begin, told = now(), ""
         robot, look_only = self._robot, self._rehearsal is not None
         decision = TakeOver(robot.switcher, robot.sport, release, begin, look_only)
-        while not self._stopping.wait(_LOOK):
+        while not self._stop.wait(_LOOK):
             self._beat()
             states = self._states()
             rivals = self._rivals(standby=self._standby_took) + len(self._robot.commands_heard.take())
@@ -134,7 +134,7 @@ class GuardLoop:
         """
         pace = Pace(_PERIOD, now())
         try:
-            while not self._stopping.is_set():
+            while not self._stop.asked:
                 self._tick(pace)
             if self._guard.mode == Mode.STANDING:
                 self._tick(pace, OperatorRequest(Request.SIT_DOWN, now()))

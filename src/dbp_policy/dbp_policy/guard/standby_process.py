@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now
 from dbp_policy.errors import run_main, say
 from dbp_policy.guard.standby import Standby
+from dbp_policy.stop_request import StopRequest
 from dbp_policy.types import Beat, damping_command
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant, RawWriter
@@ -56,7 +56,7 @@ class StandbyProcess:
         self._writer = writer
         self._link = link
         self._standby = Standby()
-        self._stopping = threading.Event()
+        self._stop = StopRequest()
         self._watched: int | None = None
         """Process id of the guard that is watched."""
         self._handle: int | None = None
@@ -64,11 +64,11 @@ class StandbyProcess:
 
     def stop(self, *_) -> None:
         """Asks the loop to end, which it does as soon as no guard commands the motors; safe in a signal handler."""
-        self._stopping.set()
+        self._stop.ask()
 
     def run(self) -> None:
         """Watches guards, one after another, and replaces the one that fails, until asked to stop."""
-        while not (self._stopping.is_set() and not self._standby.needed):
+        while not (self._stop.asked and not self._standby.needed):
             ended = self._wait(self._standby.next_look)
             beats = [message for message, _, _ in self._link.receive() if isinstance(message, Beat)]
             if self._standby.step(beats, ended, now()):
@@ -105,7 +105,7 @@ class StandbyProcess:
         begin = now()
         self._writer.write(payload)
         beats: Sequence[Beat] = ()
-        while now() - begin < _DAMPING or not (beats or self._stopping.is_set()):
+        while now() - begin < _DAMPING or not (beats or self._stop.asked):
             self._writer.write(payload)
             ticker.sleep()
             newer = [message for message, _, _ in self._link.receive() if isinstance(message, Beat)]

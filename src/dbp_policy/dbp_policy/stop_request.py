@@ -1,0 +1,34 @@
+"""The wish that a process ends, made by a signal."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+
+class StopRequest:
+    """Whether somebody asked to stop; safe to ask from a signal handler, whatever it interrupts.
+
+    A `threading.Event` is not: a handler runs in the main thread, between any two steps of whatever that does. Where
+    this is the event's `wait`, or another handler's `set`, the event's lock is held for a moment, and a handler that
+    comes then waits for it for ever.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def ask(self, *_) -> None:
+        """Asks; takes what a signal handler is given."""
+        self.asked = True
+
+    def on_signals(self) -> StopRequest:
+        """Asks on Ctrl-C and on SIGTERM; itself."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.ask)
+        return self
+
+    def wait(self, seconds: float) -> bool:
+        """Sleeps for a moment that may well pass before a stop, unless asked already; whether asked."""
+        if not self.asked:
+            time.sleep(seconds)
+        return self.asked
