@@ -21,7 +21,7 @@ from dbp_policy.errors import DbpError
 
 STALL = 0.015
 """A machine that stood still for this long can make any of the guard's 20 ms limits trip [s]."""
-ATTEMPTS = 4
+ATTEMPTS = 6
 
 repeats: list[str] = []
 """Runs that were repeated because the machine had stalled; the terminal summary counts them."""
