@@ -4,24 +4,22 @@ Usage: lowstate_ear.py DOMAIN FILE. It prints a line at the first lowstate, and 
 SIGTERM.
 """
 
-import signal
 import sys
-import threading
 
 import numpy as np
 
 from dbp_policy.clock import now
+from dbp_policy.stop_request import StopRequest
 from dbp_policy.unitree import wire
 from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.remote import decode_remote
 
 
 def main() -> None:
-    stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    stop = StopRequest().on_signals()
     reader = Participant("lo", int(sys.argv[1])).reader(wire.LOWSTATE_TOPIC, depth=64)
     rows = []
-    while not stopping.wait(0.001):
+    while not stop.wait(0.001):
         for payload in reader.take():
             heard = now()
             state = wire.decode_lowstate(payload, heard)

@@ -117,24 +117,25 @@ class Heard:
         return taken
 
 
-class Event:
-    """Stands in for the loop's: a wait passes made-up time, and a plan is kept by calls."""
+class PlannedStop:
+    """Stands in for the loop's `StopRequest`: a wait passes made-up time, and a plan is kept by looks at it."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
-        self._set = False
+        self._asked = False
 
-    def set(self) -> None:
-        self._set = True
+    def ask(self) -> None:
+        self._asked = True
 
-    def is_set(self) -> bool:
+    @property
+    def asked(self) -> bool:
         self._bench.proceed()
-        return self._set
+        return self._asked
 
     def wait(self, seconds: float) -> bool:
         self._bench.robot.wait(PERIOD)
         self._bench.clock.t += seconds
-        return self.is_set()
+        return self.asked
 
 
 class Bench:
@@ -156,7 +157,7 @@ class Bench:
         self.loop = GuardLoop(
             self.robot, Link(tmp_path, GUARD_SOCKET), Link(tmp_path) if standby else None, RemoteStops("", None)
         )
-        self.loop._stopping = Event(self)
+        self.loop._stop = PlannedStop(self)
         self.clock.others = self.take_beats
 
     def proceed(self) -> None:

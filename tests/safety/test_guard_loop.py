@@ -52,7 +52,7 @@ def test_it_says_what_it_waits_for_once_and_can_be_asked_to_stop(bench, capsys):
 
 
 class Looks:
-    """Stands in for the event while the loop looks around: a lowstate and exactly 1/32 s per look, so many looks."""
+    """Stands in for the stop request while the loop looks around: a lowstate and just 1/32 s per look, so many."""
 
     def __init__(self, bench: Bench, looks: int) -> None:
         self._bench, self._left = bench, looks
@@ -69,7 +69,7 @@ class Looks:
 @pytest.mark.parametrize("looks, said", [(96, False), (97, True)])
 def test_it_says_what_it_waits_for_after_three_seconds_with_the_number_of_damaged_lowstates(bench, capsys, looks, said):
     bench.robot.damaged = True
-    bench.loop._stopping = Looks(bench, looks)
+    bench.loop._stop = Looks(bench, looks)
     assert not bench.loop.take_over(release=True)
     told = "guard: waiting for rt/lowstate (97 came with a wrong length or CRC) (is the robot on, and the interface"
     assert capsys.readouterr().out == (f"{told} the right one?)\n" if said else "")

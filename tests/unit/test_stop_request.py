@@ -25,7 +25,7 @@ def returns(action, interruption) -> bool:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(2.0)
+    thread.join(10.0)
     return not thread.is_alive()
 
 
