@@ -21,7 +21,9 @@ class CoreWatch:
     """A timer on each core that this process may use; use as a context.
 
     On a virtual machine the host may run something else on one core while the others go on: what runs there goes silent
-    for those elsewhere. Where real-time priority is not permitted the timers wait for other programs too.
+    for those elsewhere. A core where Linux holds up real-time programs, because they took more than 95 % of it in a
+    second (kernel.sched_rt_runtime_us), looks the same. Where real-time priority is not permitted the timers wait for
+    other programs too.
     """
 
     def __init__(self) -> None:
