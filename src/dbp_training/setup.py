@@ -14,6 +14,7 @@ setup(
         "console_scripts": [
             "train = dbp_training.train:main",
             "compare = dbp_training.compare:main",
+            "evaluate = dbp_training.evaluate_policy:main",
             "play = dbp_training.play:main",
             "export = dbp_training.export:main",
             "torchrun = dbp_training.torchrun:main",

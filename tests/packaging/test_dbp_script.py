@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = "sim real doctor robot description teleop estop estop-endpoint record replay validate faults bench".split()
-COMMANDS += "train compare play export bench-training torchrun mutants test setup".split()
+COMMANDS += "train compare evaluate play export bench-training torchrun mutants test setup".split()
 
 # A Python whose venv and pip do nothing but leave a trace; all else is the real one.
 PYTHON = """#!/usr/bin/env bash

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -61,6 +62,21 @@ def evaluate(task: Task, actor: Callable[[Tensor], Tensor], commands: Tensor, th
     episodes = roll_episodes(task, actor, commands, threads)
     figures = {name: value.mean().item() for name, value in episode_means(task, episodes).items()}
     return {"survival": episodes.alive[-1].float().mean().item(), **figures, **task.judge(episodes)}
+
+
+def evaluate_all(task: Task, actor: Callable[[Tensor], Tensor], threads: int = 1) -> dict[str, float | None]:
+    """Evaluates on the task's own commands, on the nominal robot and, if the task randomises, under randomisation.
+
+    Returns:
+        What `evaluate` gives, that under randomisation with `randomised_` before its name. A figure that has no value,
+        because every episode ended before it could be taken, is None.
+    """
+    commands = task.evaluation_commands()
+    result = evaluate(task.nominal(), actor, commands, threads)
+    if task.randomised:
+        randomised = evaluate(task, actor, commands, threads)
+        result |= {f"randomised_{name}": value for name, value in randomised.items()}
+    return {name: value if math.isfinite(value) else None for name, value in result.items()}
 
 
 def episode_means(task: Task, episodes: Episodes) -> dict[str, Tensor]:

@@ -46,7 +46,7 @@ class RunConfig:
     @staticmethod
     def from_dict(data: dict[str, Any]) -> RunConfig:
         """What `asdict` and JSON made of a configuration, back again."""
-        task_config = from_dict(TASKS[data["task"]].config, data["task_config"])
+        task_config = _task_config(data)
         earlier = data.get("began_with")
         began_with = None if earlier is None else RunConfig.from_dict(earlier)
         return replace(from_dict(RunConfig, data), task_config=task_config, began_with=began_with)
@@ -133,6 +133,15 @@ def load_policy(folder: RunFolder) -> tuple[RunConfig, Task, nn.Module]:
     with wrong_version(folder.checkpoint_path):
         policy.load_state_dict(state["policy"])
     return config, task, policy.eval()
+
+
+def make_task(data: dict[str, Any]) -> Task:
+    """The task of a configuration as `asdict` and JSON made it; the rest of it may be another version's."""
+    return TASKS[data["task"]].make(_task_config(data))
+
+
+def _task_config(data: dict[str, Any]) -> Any:
+    return from_dict(TASKS[data["task"]].config, data["task_config"])
 
 
 def from_dict(kind: Any, data: Any) -> Any:

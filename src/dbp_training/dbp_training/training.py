@@ -12,7 +12,7 @@ from dbp_policy.errors import DbpError
 from dbp_training import parallel
 from dbp_training.curves import is_reached
 from dbp_training.env import Env
-from dbp_training.evaluate import evaluate
+from dbp_training.evaluate import evaluate, evaluate_all
 from dbp_training.progress import ProgressLine, Stop
 from dbp_training.run_folder import RunConfig, RunFolder, wrong_version
 from dbp_training.tasks.registry import TASKS
@@ -128,18 +128,11 @@ class Training:
         return evaluate(task.nominal(), actor, task.evaluation_commands(), self.config.threads)
 
     def evaluate(self) -> dict[str, Any]:
-        """The finished policy's evaluation on the nominal robot and, if it was trained so, under randomisation.
-
-        A figure that has no value, because every episode ended before it could be taken, is None.
-        """
-        config, task, commands = self.config, self.task, self.task.evaluation_commands()
-        result: dict[str, Any] = self.evaluate_nominal()
-        if task.randomised:
-            randomised = evaluate(task, self.trainer.policy.eval(), commands, config.threads)
-            result |= {f"randomised_{name}": value for name, value in randomised.items()}
-        result |= {"env_steps": self.env_steps, "minutes": self.elapsed / 60.0}
-        result |= {"seed": config.seed, "episodes": len(commands), "episode_s": task.episode_steps * task.dt}
-        return {name: value if math.isfinite(value) else None for name, value in result.items()}
+        """The finished policy's evaluation, and what it cost."""
+        config, task = self.config, self.task
+        result: dict[str, Any] = evaluate_all(task, self.trainer.policy.eval(), config.threads)
+        result |= {"env_steps": self.env_steps, "minutes": self.elapsed / 60.0, "seed": config.seed}
+        return result | {"episodes": len(task.evaluation_commands()), "episode_s": task.episode_steps * task.dt}
 
     def conclude(self, log: Any) -> dict[str, Any]:
         """Evaluates, logs and writes the evaluation; with it the run is finished."""
