@@ -82,19 +82,25 @@ def test_a_runs_folder_gives_the_figures_of_its_training(tmp_path):
     assert written["here"].items() <= written["told"].items()
 
 
-def test_what_cannot_be_evaluated_is_refused_in_one_line(exported, tmp_path):
-    def refused(*arguments: str) -> str:
-        command = [sys.executable, "-m", "dbp_training.evaluate_policy", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode != 0 and len(done.stderr.splitlines()) == 1, done.stderr
-        return done.stderr
-
-    assert "found none" in refused(str(tmp_path / "none.onnx"))
+def test_what_cannot_be_evaluated_is_refused(exported, tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"no model")
-    assert "expected a valid ONNX model" in refused(str(tmp_path / "bad.onnx"))
-    assert "found no config.json" in refused(str(tmp_path))
-    assert "--json" in refused(str(exported), "--json", str(tmp_path / "no" / "figures.json"))
-    assert "--threads" in refused(str(exported), "--threads", "0")
+    for policy, expected in (
+        (tmp_path / "none.onnx", "found none"),
+        (tmp_path / "bad.onnx", "expected a valid ONNX model"),
+        (tmp_path, "found no config.json"),
+    ):
+        with pytest.raises(DbpError, match=expected):
+            evaluate_policy(Evaluate(policy))
+    with pytest.raises(DbpError, match="--json"):
+        evaluate_policy(Evaluate(exported, json=tmp_path / "no" / "figures.json"))
+    with pytest.raises(DbpError, match="--threads"):
+        evaluate_policy(Evaluate(exported, threads=0))
+
+
+def test_the_command_refuses_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "dbp_training.evaluate_policy", str(tmp_path / "none.onnx")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
 
 
 @pytest.mark.parametrize("provenance", [{}, {"config": {"task": "juggle"}}, {"config": {"task": "go2_walk"}}])

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
 import pytest
-
-from dbp_policy import realtime
 
 LOCK = """
 import numpy
@@ -76,45 +73,3 @@ def test_what_a_thread_with_files_of_its_own_opens_no_other_thread_has():
     if answer == "not permitted":
         pytest.skip("unshare is not permitted here")
     assert answer == "own"
-
-
-ROBOT = """
-import os, sys, threading
-from dbp_bringup.robot.process import come_first
-
-def told():
-    return os.sched_getscheduler(0), os.sched_getparam(0).sched_priority, os.getpriority(os.PRIO_PROCESS, 0)
-
-before = told()
-come_first(int(sys.argv[1]))
-inherited = []
-thread = threading.Thread(target=lambda: inherited.append(told()))
-thread.start()
-thread.join()
-print(*(told() if told() != before else ["not permitted"]))
-print(inherited == [told()])
-"""
-
-
-@pytest.mark.parametrize("cores", [1, 2])
-def test_on_few_cores_the_simulated_robot_leaves_real_time_to_the_controllers(cores):
-    answer, inherited = scheduled_robot(cores)
-    assert answer == f"{os.SCHED_OTHER} 0 -20"
-    assert inherited == "True"
-
-
-@pytest.mark.parametrize("cores", [3, 8])
-def test_with_cores_enough_the_simulated_robot_goes_before_the_controllers(cores):
-    answer, inherited = scheduled_robot(cores)
-    policy, priority, _ = answer.split()
-    assert int(policy) == os.SCHED_FIFO and int(priority) > realtime.GUARD_PRIORITY
-    assert inherited == "True"
-
-
-def scheduled_robot(cores: int) -> list[str]:
-    """How the robot's process is scheduled (policy, priority, niceness), and whether its new threads are too."""
-    done = subprocess.run([sys.executable, "-c", ROBOT, str(cores)], capture_output=True, text=True, check=True)
-    answer, inherited = done.stdout.splitlines()
-    if answer == "not permitted":
-        pytest.skip(answer)
-    return [answer, inherited]

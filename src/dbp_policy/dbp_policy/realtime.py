@@ -12,8 +12,6 @@ from pathlib import Path
 GUARD_PRIORITY = 60
 """FIFO priority of the guard's loop."""
 
-_LEAST_NICE = -20
-
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4  # sys/mman.h
 
 _ALL_THAT_IS_USED = _MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT
@@ -44,15 +42,6 @@ def take_priority(priority: int, only_this_thread: bool = False) -> str:
     except (OSError, AttributeError):
         return f"no real-time priority: other programs can hold up the loop (permit `rtprio {priority}` in limits.conf)"
     return ""
-
-
-def take_share() -> None:
-    """Schedules the calling thread, and those that it starts from now on, before all that has no real-time priority.
-
-    Where that is not permitted they stay as they are.
-    """
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, _LEAST_NICE)  # on Linux of the thread alone
 
 
 def lock_memory() -> str:

@@ -201,7 +201,9 @@ def _conclude(report: dict) -> None:
     for kind in ("interruptions", "faults", "warnings", "overruns", "stalls"):
         count, listed = report[kind]["count"], report[kind]["listed"][:SHOWN]
         print(f"  {kind:14s} {count}", *map(_line, listed), sep="  ")
-    print("  in brackets: how long a core of the machine had stood still")
+    print(
+        "  in brackets: how long a core had stood still, or Linux had held up its real-time programs (docs/onboard.md)"
+    )
     print(f"  {report['minutes']:g} min: {'; '.join(report['failures']) or 'passed'}")
 
 

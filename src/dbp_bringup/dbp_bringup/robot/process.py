@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -26,10 +25,6 @@ from dbp_policy.unitree.motion_switcher import motion_switcher_server
 from dbp_policy.unitree.sport import sport_server
 
 _PRIORITY = 70  # above the controllers: a real robot shares no processor with them
-_CORES = 3
-"""From so many cores on. On two, robot, guard and policy node come near the 95 % of a core that Linux leaves to
-real-time programs (kernel.sched_rt_runtime_us); beyond it they are held up for the rest of a second, 20 to 50 ms, and
-the standby takes that for a guard that stopped."""
 _DISCOVERY = 0.5
 """What DDS needs to find others on this host [s]."""
 _TRUTH_EVERY = 5
@@ -157,24 +152,12 @@ class RobotProcess:
             self._robot.physics.push(np.array(message["push"], dtype=float))
 
 
-def come_first(cores: int) -> None:
-    """Before other programs, and with cores enough before the controllers too; DDS's threads inherit it.
-
-    Args:
-        cores: How many this process may use.
-    """
-    if cores >= _CORES:
-        realtime.take_priority(_PRIORITY)
-    else:
-        realtime.take_share()
-
-
 def main() -> int:
     """Console entry point."""
 
     def body() -> int:
         args = parse(Args, "dbp robot")
-        come_first(len(os.sched_getaffinity(0)))
+        realtime.take_priority(_PRIORITY)  # DDS's threads inherit it
         process = RobotProcess(args)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, process.stop)
