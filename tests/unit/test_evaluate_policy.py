@@ -103,10 +103,12 @@ def test_the_command_refuses_in_one_line(tmp_path):
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
 
 
-@pytest.mark.parametrize("provenance", [{}, {"config": {"task": "juggle"}}, {"config": {"task": "go2_walk"}}])
-def test_a_file_that_does_not_say_what_it_was_trained_on_is_refused(actor, tmp_path, provenance):
+@pytest.mark.parametrize(
+    "config", [None, {}, {"task": "juggle"}, {"task": "go2_walk"}, {"task": "go2_walk", "task_config": "fast"}]
+)
+def test_a_file_that_does_not_say_what_it_was_trained_on_is_refused(actor, tmp_path, config):
     path = tmp_path / "policy.onnx"
-    export_actor(actor, replace(make_contract(CONFIG, {}), provenance=provenance), path)
+    export_actor(actor, replace(make_contract(CONFIG, {}), provenance={"config": config}), path)
     with pytest.raises(DbpError, match="expected a file of ./dbp export"):
         load(path)
 

@@ -77,9 +77,9 @@ def load(policy: Path) -> tuple[Task, Callable[[Tensor], Tensor], dict[str, Any]
     told = runner.contract.provenance
     try:
         task = make_task(told["config"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DbpError(f"{policy}: expected a file of ./dbp export of this version ({error!r})") from None
-    return task, onnx_actor(runner), told.get("evaluation", {})
+    return task, onnx_actor(runner), told.get("evaluation") or {}
 
 
 def evaluate_policy(args: Evaluate) -> int:
