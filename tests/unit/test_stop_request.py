@@ -43,7 +43,7 @@ def test_an_event_would_wait_for_itself():
 
 def test_who_waits_sleeps_unless_asked_already(monkeypatch):
     slept = []
-    monkeypatch.setattr(stop_request.time, "sleep", slept.append)
+    monkeypatch.setattr(stop_request.clock, "sleep", slept.append)
     stop = StopRequest()
     assert not stop.wait(0.5) and slept == [0.5]
     stop.ask()

@@ -14,6 +14,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from dbp_policy import clock
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
 from dbp_policy.guard.faults import FAULTS, Severity, worst
@@ -96,7 +97,7 @@ class Session:
         """Handles what arrives for a time."""
         end = now() + seconds
         while (left := end - now()) > 0.0:
-            self._executor.spin_once(timeout_sec=min(left, 0.05))
+            self._executor.spin_once(timeout_sec=min(clock.real(left), 0.05))
 
     def spin_until(self, reached: Callable[[], bool], timeout: float, what: str) -> None:
         """Handles what arrives until `reached`.

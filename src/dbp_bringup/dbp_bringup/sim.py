@@ -17,7 +17,7 @@ from dbp_bringup.report import Recorded, walk_report
 from dbp_bringup.session import Session
 from dbp_bringup.stall_watch import StallWatch
 from dbp_bringup.supervisor import Supervisor
-from dbp_policy import go2, paths
+from dbp_policy import clock, go2, paths
 from dbp_policy.cli import parse
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
@@ -71,6 +71,9 @@ class Args:
     """File of the key shared with them."""
     record: bool = False
     """Record the run into bags, in a new folder below ./recordings."""
+    real_time_factor: float = field(default_factory=clock.real_time_factor)
+    """Slow motion for a computer that is too slow: 0.5 runs robot and controllers at half speed, by a clock that
+    DBP_REAL_TIME_FACTOR gives to all processes. What else listens takes the robot for a slower one."""
     network: bool = False
     """Let ROS discover beyond this host."""
 
@@ -82,6 +85,7 @@ def main() -> int:
 
 def run(args: Args) -> int:
     """Runs the simulation; the exit code."""
+    clock.slow_down(args.real_time_factor)
     if args.seconds is not None and not SETTLE < args.seconds <= LONGEST:
         raise DbpError(f"--seconds: expected {SETTLE:g} (the walk settles first) to {LONGEST:g}, got {args.seconds}")
     if not np.isfinite(args.cmd).all():
@@ -118,10 +122,12 @@ def _run(args: Args, posture: str, folder: Path) -> int:
             try:
                 marks = _script(session, args, posture)
             except DbpError as error:  # where the machine itself stood still, that may be why
-                raise DbpError(f"{error} (this machine stalled for up to {1e3 * stalls.worst:.0f} ms)") from None
+                stall = f"this machine stalled for up to {1e3 * stalls.worst:.0f} ms: see --real-time-factor"
+                raise DbpError(f"{error} ({stall})") from None
     recorded, nose_down = Recorded.load(folder / "run.npz"), go2.POSTURES[posture]
     report = walk_report(recorded, np.array(args.cmd), **marks["windows"], nose_down=nose_down)
     report = {"command": list(args.cmd), **report, **marks["notes"], "machine_stall_ms": round(1e3 * stalls.worst, 1)}
+    report["real_time_factor"] = args.real_time_factor
     return _conclude(report, args.json)
 
 

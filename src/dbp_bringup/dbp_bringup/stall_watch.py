@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from dbp_policy import clock
 from dbp_policy.clock import now
 
 
@@ -33,6 +34,6 @@ class StallWatch:
 
     def _watch(self) -> None:
         before = now()
-        while not self._ending.wait(self._period):
+        while not self._ending.wait(clock.real(self._period)):
             self.worst = max(self.worst, now() - before - self._period)
             before = now()

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dbp_bringup.stack import Process
+from dbp_policy import clock
 from dbp_policy.errors import DbpError
 
 _STOP_ORDER = ("guard", "standby", "policy_node")
@@ -101,7 +101,7 @@ class Supervisor:
             if process.poll() is None:
                 continue
             if name not in self._may_end:
-                time.sleep(_SETTLE_TIME)
+                clock.sleep(_SETTLE_TIME)
                 raise DbpError(f"{name} ended with {_reason(process.returncode)}")
             if name not in self._told:
                 self._told.add(name)
@@ -126,7 +126,7 @@ class Supervisor:
             writes = {"--video", "--out"} & set(self._commands[name])
             timeout = _WRITING_TIMEOUT if writes else _STOP_TIMEOUT
             try:
-                process.wait(timeout)
+                process.wait(clock.real(timeout))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

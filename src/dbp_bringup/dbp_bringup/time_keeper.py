@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-from dbp_policy import go2, realtime
+from dbp_policy import clock, go2, realtime
 from dbp_policy.clock import now
 
 _PERIOD = 1.0 / go2.LOWSTATE_HZ
@@ -35,7 +34,7 @@ def keep_time(pipe: Connection, priority: int = realtime.GUARD_PRIORITY, core: i
         due += _PERIOD
         delay = due - now()
         if delay > 0.0:
-            time.sleep(delay)
+            clock.sleep(delay)
         came = now()
         ticks.append((due, came))
         if pipe.poll():

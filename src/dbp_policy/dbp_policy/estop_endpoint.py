@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbp_policy import clock
 from dbp_policy.cli import parse
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
@@ -97,7 +98,7 @@ def serve(endpoint: Endpoint, wire: Wire, keyboard: Keyboard | None) -> None:
                 shown = now()
                 print(f"\r\033[K{endpoint.line(shown)[:100]}", end="", flush=True)
         heard = [wire.socket] if keyboard is None else [wire.socket, keyboard.file]
-        select.select(heard, [], [], endpoint.wait(now()))
+        select.select(heard, [], [], clock.real(endpoint.wait(now())))
 
 
 def press(endpoint: Endpoint, key: str) -> None:
@@ -114,7 +115,7 @@ def leave(endpoint: Endpoint, wire: Wire) -> bool:
     end = now() + _LEAVING
     while now() < end and not endpoint.stop_heard:
         wire.exchange(endpoint)
-        select.select([wire.socket], [], [], endpoint.wait(now()))
+        select.select([wire.socket], [], [], clock.real(endpoint.wait(now())))
     return endpoint.stop_heard
 
 

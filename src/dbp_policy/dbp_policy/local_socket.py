@@ -8,6 +8,7 @@ import select
 import socket
 from pathlib import Path
 
+from dbp_policy import clock
 from dbp_policy.errors import DbpError
 
 MAX_DATAGRAMS = 64
@@ -78,9 +79,9 @@ class LocalSocket:
         return datagrams
 
     def wait(self, timeout: float, *others: int) -> bool:
-        """Sleeps until a datagram waits, one of some other files is readable, or `timeout` seconds have passed; True if
-        anything came."""
-        readable, _, _ = select.select([self._socket, *others], [], [], timeout)
+        """Sleeps until a datagram waits, one of some other files is readable, or `timeout` seconds of the stack's clock
+        have passed; True if anything came."""
+        readable, _, _ = select.select([self._socket, *others], [], [], clock.real(timeout))
         return bool(readable)
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ Nothing that keeps the robot from falling waits for ROS: callbacks and the loop 
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from sensor_msgs.msg import Imu, JointState, Joy
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from dbp_policy import diagnostics, realtime, ros_messages, ros_parameters
+from dbp_policy import clock, diagnostics, realtime, ros_messages, ros_parameters
 from dbp_policy.clock import now
 from dbp_policy.command import SOURCES, CommandLimits, CommandMux
 from dbp_policy.control_thread import PRIORITY, ControlThread
@@ -108,7 +107,7 @@ class PolicyNode(LifecycleNode):
         """Two nodes of one name would both obey one request: a simulation's could make a real robot walk."""
         end = now() + _DISCOVERY
         while now() < end:
-            time.sleep(0.05)
+            clock.sleep(0.05)
             names = self.get_node_names_and_namespaces()
             if names.count((self.get_name(), self.get_namespace())) > 1:
                 raise DbpError(
@@ -136,8 +135,8 @@ class PolicyNode(LifecycleNode):
         for name, request in SERVICES.items():
             self.create_service(Trigger, name, lambda _, answer, r=request: self._ask(r, answer))
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a wall clock set back would silence all topics
-        self.create_timer(_PUBLISH_PERIOD, self._publish, clock=steady)
-        self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose, clock=steady)
+        self.create_timer(clock.real(_PUBLISH_PERIOD), self._publish, clock=steady)
+        self.create_timer(clock.real(_DIAGNOSTICS_PERIOD), self._diagnose, clock=steady)
 
     # Life cycle -------------------------------------------------------------------------------------------------------
 
@@ -232,7 +231,7 @@ class PolicyNode(LifecycleNode):
                 return str(error)
             end = now() + LEAVE_TIMEOUT
             while not refusal and self._in_policy() and now() < end:
-                time.sleep(0.005)
+                clock.sleep(0.005)
         if not self._in_policy():
             return ""
         return f"expected the guard to leave its policy mode, got: {refusal or 'no change'}"

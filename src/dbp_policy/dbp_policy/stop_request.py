@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-import time
+
+from dbp_policy import clock
 
 
 class StopRequest:
@@ -30,5 +31,5 @@ class StopRequest:
     def wait(self, seconds: float) -> bool:
         """Sleeps for a moment that may well pass before a stop, unless asked already; whether asked."""
         if not self.asked:
-            time.sleep(seconds)
+            clock.sleep(seconds)
         return self.asked

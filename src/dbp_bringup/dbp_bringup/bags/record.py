@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dbp_bringup import stack
 from dbp_bringup.supervisor import Supervisor
-from dbp_policy import paths
+from dbp_policy import clock, paths
 from dbp_policy.cli import parse
 from dbp_policy.errors import run_main
 from dbp_policy.unitree.network import ROBOT_DOMAIN, SIMULATION_DOMAIN
@@ -53,7 +52,7 @@ def main() -> int:
         with Supervisor(recorders, environment) as supervisor:
             while len(supervisor.ended()) < 2:
                 supervisor.check()
-                time.sleep(0.2)
+                clock.sleep(0.2)
         return 2  # both have told why
 
     return run_main(body)

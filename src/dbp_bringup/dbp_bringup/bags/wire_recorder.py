@@ -16,7 +16,7 @@ from pathlib import Path
 from dbp_bringup.bags.bag_writer import BagWriter
 from dbp_bringup.bags.definitions import LOWCMD, LOWSTATE, POLICY_TICK
 from dbp_bringup.bags.options import BagOptions
-from dbp_policy import paths
+from dbp_policy import clock, paths
 from dbp_policy.cli import parse
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError, run_main
@@ -94,7 +94,7 @@ class WireRecorder:
     def _take_tick(self, record: bytes) -> None:
         """Records a datagram, if it is what it should be; its time of sending is monotonic, a bag's is not."""
         with contextlib.suppress(DbpError):
-            sent = _wall_offset() + round(1e9 * PolicyTick.from_cdr(record).stamp)
+            sent = _wall_offset() + round(1e9 * clock.real(PolicyTick.from_cdr(record).stamp))
             self._bag.add(POLICY_TICK.topic, time.time_ns(), record, sent)
 
 

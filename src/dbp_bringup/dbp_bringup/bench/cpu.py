@@ -6,6 +6,7 @@ import numpy as np
 
 from dbp_bringup.bench.processes import cpu_seconds
 from dbp_bringup.bench.walking import walking_stack
+from dbp_policy import clock
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
 
@@ -23,7 +24,7 @@ def measure(domain: int, seconds: float) -> dict[str, float]:
         walking.session.walk(np.array(COMMAND), 1.0)
         begin, before = now(), {name: cpu_seconds(pid) for name, pid in ids.items()}
         walking.session.walk(np.array(COMMAND), seconds)
-        elapsed, after = now() - begin, {name: cpu_seconds(pid) for name, pid in ids.items()}
+        elapsed, after = clock.real(now() - begin), {name: cpu_seconds(pid) for name, pid in ids.items()}
         if walking.session.mode != "policy":
             faults = walking.session.diagnostics["faults"] or "none now"
             raise DbpError(f"expected the robot to walk for {seconds:g} s, got mode {walking.session.mode} ({faults})")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 
-from dbp_policy import go2
+from dbp_policy import clock, go2
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
 from dbp_policy.types import RobotState
@@ -42,7 +41,7 @@ class MockRobot:
         participant = Participant("lo", domain)
         self._commands = participant.reader(wire.LOWCMD_TOPIC)
         others = participant.reader(wire.LOWSTATE_TOPIC)
-        time.sleep(_DISCOVERY)
+        clock.sleep(_DISCOVERY)
         if others.matched or self._commands.matched:
             raise DbpError(f"expected DDS domain {domain} to be free, found somebody there: --domain separates")
         self._states = participant.writer(wire.LOWSTATE_TOPIC)

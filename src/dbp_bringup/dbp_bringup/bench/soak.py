@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from dbp_bringup.bench.walking import WalkingStack, walking_stack
 from dbp_bringup.bench.wander import wander
 from dbp_bringup.bench.watch import Watch
 from dbp_bringup.session import COMMAND_PERIOD
-from dbp_policy import paths
+from dbp_policy import clock, paths
 from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError
 from dbp_policy.files import check_folder_of, write_json
@@ -61,6 +61,8 @@ class Args:
     """Of the velocity commands."""
     domain: int = SIMULATION_DOMAIN
     """DDS domain of the simulated robot."""
+    real_time_factor: float = field(default_factory=clock.real_time_factor)
+    """Slow motion for a computer that is too slow, as of `./dbp sim`; minutes, and what is listed, are the robot's."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise DbpError(f"--minutes: expected a positive number, got {args.minutes}")
     if args.json:
         check_folder_of(args.json, "--json")
+    clock.slow_down(args.real_time_factor)
     contract = load_runner(args.policy or paths.models_dir() / "go2_walk.onnx").contract
     commands = wander(contract.command_min, contract.command_max, args.seed)
     for number in (signal.SIGINT, signal.SIGTERM):  # also where it was started in the background, deaf to Ctrl-C
@@ -170,6 +173,7 @@ def _report(args: Args, seen: Soak, grown: dict[str, Growth]) -> dict:
         "core": args.core,
         "seed": args.seed,
         "noise": args.noise,
+        "real_time_factor": args.real_time_factor,
         "fell": seen.fell,
         **{kind: {"count": events.count, "listed": events.listed} for kind, events in _events(seen).items()},
         "growth_of_anonymous_memory": {name: g.as_json() for name, g in grown.items()},

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from dbp_bringup.doctor.environment import Machine
-from dbp_policy import go2, realtime
+from dbp_policy import clock, go2, realtime
 from dbp_policy.clock import Ticker, now
 from dbp_policy.errors import DbpError
 from dbp_policy.unitree import interfaces, sdk
@@ -31,7 +31,7 @@ def look(offset_before: float | None = None) -> Machine:
 
 def clock_offset() -> float:
     """Wall clock less monotonic clock [s]."""
-    return time.time() - now()
+    return time.time() - clock.real(now())
 
 
 def timer_lateness(seconds: float) -> float:

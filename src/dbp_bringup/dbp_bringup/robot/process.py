@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,7 +13,7 @@ import numpy as np
 from dbp_bringup.robot import local_channel, picture
 from dbp_bringup.robot.physics import PhysicsOptions
 from dbp_bringup.robot.simulated_go2 import LOWSTATE_PERIOD_MS, SimulatedGo2
-from dbp_policy import paths, realtime
+from dbp_policy import clock, paths, realtime
 from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now
 from dbp_policy.errors import DbpError, run_main, say
@@ -95,7 +94,7 @@ class RobotProcess:
         participant = Participant(args.network_interface, args.domain)
         self._commands = participant.reader(wire.LOWCMD_TOPIC)
         others = participant.reader(wire.LOWSTATE_TOPIC)
-        time.sleep(_DISCOVERY)
+        clock.sleep(_DISCOVERY)
         if others.matched:
             raise DbpError(f"expected no other robot on DDS domain {args.domain}, found one: --domain separates them")
         self._states = participant.writer(wire.LOWSTATE_TOPIC)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from dataclasses import replace
 from typing import Protocol
 
-from dbp_policy import go2, local_link
+from dbp_policy import clock, go2, local_link
 from dbp_policy.clock import Ticker, now
 from dbp_policy.errors import DbpError, say
 from dbp_policy.guard.checks.writers import CommandWatch
@@ -150,7 +149,7 @@ class GuardLoop:
     def _tick(self, pace: Pace, *requests_of_its_own: OperatorRequest) -> None:
         """Waits for the next lowstate, or for as long as one may take; then steps once."""
         if self._robot.lowstates.wait(pace.latest() - now()) and (early := pace.earliest() - now()) > 0.0:
-            time.sleep(early)
+            clock.sleep(early)
         begin = now()
         pace.ticked(self._step(*requests_of_its_own), begin)
 

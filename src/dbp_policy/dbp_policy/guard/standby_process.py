@@ -7,12 +7,11 @@ import os
 import select
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dbp_policy import go2, local_link, paths, realtime
+from dbp_policy import clock, go2, local_link, paths, realtime
 from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now
 from dbp_policy.errors import run_main, say
@@ -90,7 +89,7 @@ class StandbyProcess:
     def _wait(self, seconds: float) -> int | None:
         """Sleeps; the guard that is watched as soon as it has ended, None if it has not."""
         if self._handle is None:
-            time.sleep(seconds)
+            clock.sleep(seconds)
             return None
         return self._watched if _readable(self._handle, seconds) else None
 
@@ -117,7 +116,7 @@ class StandbyProcess:
 
 
 def _readable(file: int, timeout: float) -> bool:
-    return bool(select.select([file], [], [], timeout)[0])
+    return bool(select.select([file], [], [], clock.real(timeout))[0])
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from cyclonedds.qos import Policy, Qos
 from cyclonedds.sub import DataReader
 from cyclonedds.topic import Topic
 
+from dbp_policy import clock
 from dbp_policy.errors import DbpError
 from dbp_policy.unitree import sdk, wire
 
@@ -101,11 +102,11 @@ class RawReader:
         return samples
 
     def wait(self, timeout: float) -> bool:
-        """Sleeps until something can be taken; False if nothing came within `timeout` seconds.
+        """Sleeps until something can be taken; False if nothing came within `timeout` seconds of the stack's clock.
 
         DDS counts the time on the wall clock: one that is set back while nothing comes makes the wait as much longer.
         """
-        return self._arrival.wait(max(0, round(1e9 * timeout))) > 0
+        return self._arrival.wait(max(0, round(1e9 * clock.real(timeout)))) > 0
 
     @property
     def matched(self) -> int:

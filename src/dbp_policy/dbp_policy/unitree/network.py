@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dbp_policy import clock
 from dbp_policy.errors import DbpError
 
 ROBOT_DOMAIN = 0
@@ -51,12 +52,14 @@ def check_robot_network(name: str, domain: int, interfaces: Sequence[Interface],
         dds_version: Version of CycloneDDS.
 
     Raises:
-        NetworkError: The reason against it.
+        NetworkError: The reason against it, a clock slowed down before a real robot included.
     """
     check_domain(domain)
     interface = find_interface(name, interfaces)
     if interface.is_loopback and domain == ROBOT_DOMAIN:
         raise NetworkError(f"expected an interface that leads to a robot, got loopback {name!r} on domain 0")
+    if domain == ROBOT_DOMAIN and clock.real_time_factor() != 1.0:
+        raise NetworkError(f"a real robot has no slow motion: expected no {clock.VARIABLE} in the environment")
     check_dds(interface, dds_version)
 
 

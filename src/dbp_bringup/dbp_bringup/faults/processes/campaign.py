@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -20,6 +19,7 @@ from dbp_bringup.faults.processes.plan import Expected, ProcessFault
 from dbp_bringup.faults.processes.stack_under_test import StackUnderTest
 from dbp_bringup.faults.recorder import rows_of
 from dbp_bringup.time_keeper import keep_time, stall
+from dbp_policy import clock
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
 from dbp_policy.types import damping_command
@@ -170,7 +170,7 @@ class Campaign:
                 self.ready_seconds.append(self.stack.bring(kind.mode))
                 self.load()
                 self.hear()
-                time.sleep(self.random.uniform(*_WALKED))
+                clock.sleep(self.random.uniform(*_WALKED))
                 if self.stack.is_in(kind.mode):
                     break
                 self.rest()  # it tripped meanwhile, which the stack notes
@@ -190,7 +190,7 @@ class Campaign:
             roles = {self.stack.process_id(name): name for name in ("guard", "standby")}
             acted = now()
             injected, trouble = self._act(kind)
-            time.sleep(_AFTER if kind.damped_within < 1.0 else kind.damped_within)
+            clock.sleep(_AFTER if kind.damped_within < 1.0 else kind.damped_within)
             end = now()
             heard, ticks = self.hear()
         self.ticks += ticks
@@ -218,7 +218,7 @@ class Campaign:
         injected = now()
         for name in kind.targets:
             self.stack.signal(signal.SIGKILL if kind.stopped is None else signal.SIGSTOP, name)
-        time.sleep(_ASK_AFTER if kind.stopped is None else kind.stopped)
+        clock.sleep(_ASK_AFTER if kind.stopped is None else kind.stopped)
         trouble = self._asked(kind) if kind.refused is not None else ""
         if kind.stopped is not None:
             injected = now() if kind.from_continue else injected

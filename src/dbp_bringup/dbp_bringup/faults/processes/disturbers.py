@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from multiprocessing.connection import Connection
 
 import numpy as np
 
-from dbp_policy import go2, realtime
+from dbp_policy import clock, go2, realtime
 from dbp_policy.clock import Ticker, now
 from dbp_policy.types import MotorCommand
 from dbp_policy.unitree import wire
@@ -35,7 +34,7 @@ def drive(pipe: Connection, velocity: tuple[float, float, float]) -> None:
         pipe.send("ready")
         while True:
             session.drive(np.array(velocity))
-            time.sleep(COMMAND_PERIOD)
+            clock.sleep(COMMAND_PERIOD)
 
 
 def hog(pipe: Connection) -> None:

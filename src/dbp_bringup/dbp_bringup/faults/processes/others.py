@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from dbp_bringup.faults.processes.plan import Expected, ProcessFault
 from dbp_bringup.stack import Process
 from dbp_bringup.supervisor import Supervisor
 from dbp_bringup.time_keeper import stall
+from dbp_policy import clock
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
 from dbp_policy.types import Mode, Request
@@ -48,9 +48,9 @@ def second_writer(campaign: Campaign) -> Result:
         process_id = other.ask("who")
         campaign.hear()
         known = now()
-        time.sleep(0.2)
+        clock.sleep(0.2)
         other.tell("go")
-        time.sleep(0.5)
+        clock.sleep(0.5)
         end = now()
         heard, ticks = campaign.hear()
         other.ask("leave")
@@ -75,9 +75,9 @@ def second_writer_unarmed(campaign: Campaign) -> Result:
         process_id = other.ask("who")
         campaign.hear()
         other.tell("go")
-        time.sleep(0.5)
+        clock.sleep(0.5)
         refusal = campaign.stack.ask(Request.STAND_UP).refusal
-        time.sleep(0.2)
+        clock.sleep(0.2)
         wire = record(campaign.hear()[0]).without(process_id)
         other.ask("leave")
     unsafe = "" if "second_writer" in refusal else f"stand_up: expected a refusal for second_writer, got {refusal!r}"
@@ -93,10 +93,10 @@ def second_writer_first(campaign: Campaign) -> Result:
     with Child(rival, campaign.stack.domain) as other:
         process_id = other.ask("who")
         other.tell("go")
-        time.sleep(0.5)
+        clock.sleep(0.5)
         campaign.hear()
         campaign.stack.restore()
-        time.sleep(_WAIT)
+        clock.sleep(_WAIT)
         try:
             campaign.stack.status()
             unsafe = "the guard took over beside a second writer"
@@ -117,7 +117,7 @@ def driver_killed(campaign: Campaign) -> Result:
         _wait_until_it_walks(campaign)
         injected = now()
         campaign.driver.signal(signal.SIGKILL)
-        time.sleep(DRIVER_KILLED.bound + 2 * _WINDOW)
+        clock.sleep(DRIVER_KILLED.bound + 2 * _WINDOW)
         end = now()
         heard, ticks = campaign.hear()
     campaign.driver.kill()
@@ -136,7 +136,7 @@ def _wait_until_it_walks(campaign: Campaign) -> None:
     end = now() + _WAIT_MOVING
     while True:
         campaign.hear()
-        time.sleep(_WINDOW)
+        clock.sleep(_WINDOW)
         speed = np.array([vx for _, vx, _, _ in campaign.hear()[0].truth]).mean()
         if speed > _MOVES:
             return
@@ -164,12 +164,12 @@ def recorder_killed(campaign: Campaign) -> Result:
     recorder = Process("recorder", "dbp_bringup", "recorder", (*arguments, "--runtime-dir", str(folder / "recorder")))
     (folder / "recorder").mkdir(exist_ok=True)
     with campaign.ready(RECORDER_KILLED), Supervisor([recorder], output=subprocess.DEVNULL) as supervisor:
-        time.sleep(2.0)
+        clock.sleep(2.0)
         campaign.hear()
-        time.sleep(0.2)
+        clock.sleep(0.2)
         injected = now()
         os.kill(supervisor.process_id("recorder"), signal.SIGKILL)
-        time.sleep(0.5)
+        clock.sleep(0.5)
         end = now()
         heard, ticks = campaign.hear()
     campaign.ticks += ticks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from dbp_bringup.faults.processes.campaign import Campaign, record
 from dbp_bringup.faults.processes.judge import violation
+from dbp_policy import clock
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
 from dbp_policy.types import GuardStatus, Mode, Request
@@ -52,7 +52,7 @@ def stop(campaign: Campaign) -> float:
     end = now() + _REST_TIMEOUT
     while True:
         campaign.hear()
-        time.sleep(1.0)
+        clock.sleep(1.0)
         q_sdk = record(campaign.hear()[0]).q_sdk
         moved = float(np.ptp(q_sdk, axis=0).max())
         if moved < _REST_MOTION:
@@ -86,7 +86,7 @@ def restarts(campaign: Campaign, count: int) -> Iterator[Restart]:
         asked, latched = campaign.patiently("a stop before a restart", _stop_again)
         campaign.load()
         stack.signal(signal.SIGKILL, "guard")
-        time.sleep(0.1)
+        clock.sleep(0.1)
         campaign.rest()
         begin = now()
         status = stack.wait_for_guard()

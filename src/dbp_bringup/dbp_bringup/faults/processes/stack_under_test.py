@@ -8,11 +8,11 @@ import random
 import resource
 import signal
 import tempfile
-import time
 from pathlib import Path
 
 from dbp_bringup import stack
 from dbp_bringup.supervisor import Supervisor
+from dbp_policy import clock
 from dbp_policy.clock import now
 from dbp_policy.errors import DbpError
 from dbp_policy.operator import ask_guard
@@ -112,7 +112,7 @@ class StackUnderTest:
             except DbpError:
                 if now() > end:
                     raise
-            time.sleep(_LOOK)
+            clock.sleep(_LOOK)
 
     def is_in(self, mode: Mode) -> bool:
         """Whether the robot still stands or walks; notes what tripped if it does not."""
@@ -130,7 +130,7 @@ class StackUnderTest:
         self.signal(signal.SIGTERM, name)
         end = now() + _END_TIMEOUT
         while name in self._running():
-            time.sleep(_LOOK)
+            clock.sleep(_LOOK)
             if now() > end:
                 self.signal(signal.SIGKILL, name)
 
@@ -170,7 +170,7 @@ class StackUnderTest:
                 trouble = str(error)
             if now() > end:
                 raise DbpError(f"expected mode {mode.name.lower()} within {BRING_TIMEOUT:g} s: {trouble}")
-            time.sleep(_LOOK)
+            clock.sleep(_LOOK)
 
     def _start(self, name: str) -> None:
         process_id = self._supervisor.start(name)
