@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,7 +15,7 @@ from dbp_policy.errors import DbpError
 from dbp_policy.onnx_policy import load_runner
 from dbp_training.algorithms import dmo
 from dbp_training.evaluate import evaluate
-from dbp_training.evaluate_policy import Evaluate, evaluate_policy, load, onnx_actor
+from dbp_training.evaluate_policy import Evaluate, OnnxActor, evaluate_policy, load
 from dbp_training.export import export_actor, make_contract
 from dbp_training.networks import Actor
 from dbp_training.run_folder import RunConfig
@@ -47,7 +46,7 @@ def test_the_file_acts_as_the_actor_it_came_from(actor, exported):
     observation = torch.randn(20, Go2Walk().observation_size, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         wanted = actor(observation)
-    assert torch.allclose(onnx_actor(load_runner(exported))(observation), wanted, atol=1e-5)
+    assert torch.allclose(OnnxActor(load_runner(exported))(observation), wanted, atol=1e-5)
 
 
 def test_the_file_brings_the_task_that_it_was_trained_on(exported):
@@ -112,9 +111,3 @@ def test_a_file_that_does_not_say_what_it_was_trained_on_is_refused(actor, tmp_p
     with pytest.raises(DbpError, match="expected a file of ./dbp export"):
         load(path)
 
-
-def test_a_recurrent_policy_is_refused(exported):
-    runner = load_runner(exported)
-    runner.contract = replace(runner.contract, hidden_size=8)
-    with pytest.raises(DbpError, match="recurrent"):
-        onnx_actor(runner)(torch.from_numpy(np.zeros((1, 4), np.float32)))

@@ -297,6 +297,22 @@ def test_segment_and_model_are_options_where_there_are_any():
             new_config(Train("go2_walk", algorithm, **changes))
 
 
+def test_actor_and_model_may_have_a_hidden_state(tmp_path):
+    assert _train(tmp_path / "run", recurrent=6, model_recurrent=5) == 0
+    config = RunFolder(tmp_path / "run").read_config()
+    assert config.algorithm.recurrent == 6 and config.algorithm.dynamics.recurrent == 5
+    export(tmp_path / "run", tmp_path / "walk.onnx")
+    assert load_runner(tmp_path / "walk.onnx").contract.hidden_size == 6
+    assert "--model-hidden 16 --recurrent 6 --model-recurrent 5 --out" in (tmp_path / "walk.md").read_text()
+    for algorithm, changes, message in (
+        ("ppo", {"recurrent": 8}, "--recurrent: expected an algorithm with windows, got ppo"),
+        ("ppo", {"model_recurrent": 8}, "--model-recurrent: expected an algorithm with a learned model, got ppo"),
+        ("dmo", {"model_recurrent": 8, "measure_gradient": 5}, "--measure-gradient: expected a model without"),
+    ):
+        with pytest.raises(DbpError, match=message):
+            new_config(Train("go2_walk", algorithm, **changes))
+
+
 def test_arguments_that_make_no_sense_are_refused(tmp_path):
     for changes, message in (
         ({"resume": True, "out": None, "steps": None}, "expected --out"),
@@ -308,6 +324,8 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path):
         ({"task": "hopper", "until_goal": True, "evaluations": 3}, "--until-goal: expected a task with a goal"),
         ({"segment": 0}, "--segment: expected a positive number"),
         ({"lr": float("nan")}, "--lr: expected a positive number, got nan"),
+        ({"recurrent": -1}, "--recurrent: expected a width from 0 to 4096, got -1"),
+        ({"model_recurrent": 5000}, "--model-recurrent: expected a width from 0 to 4096, got 5000"),
         ({"model_hidden": (64, 0)}, "--model-hidden: expected a positive number"),
         ({"command_max": (1.0, -0.6, 1.0)}, "--command-max: expected"),
         ({"command_max": (float("nan"), 0.6, 1.0)}, "--command-max: expected"),

@@ -14,6 +14,8 @@ from dbp_policy.observation import ObservationTerm, observation_size, term
 
 METADATA_KEY = "dbp_contract"
 SCHEMA = 1
+MAX_HIDDEN = 4096
+"""Numbers of a recurrent state at most."""
 
 COMMAND_AXES = ("vx", "vy", "wz")
 
@@ -109,7 +111,7 @@ def _check(c: Contract) -> None:
     for name, low, high in (("action_scale", 0.0, 3.0), ("kp", 0.0, go2.KP_MAX), ("kd", 0.0, go2.KD_MAX)):
         _check_joints(c, name, np.full(12, low), np.full(12, high))
     _check_joints(c, "default_q", go2.Q_MIN[to_policy], go2.Q_MAX[to_policy])
-    for name, low, high in (("rate_hz", 10.0, 500.0), ("gait_hz", 0.0, 10.0), ("hidden_size", 0, 4096)):
+    for name, low, high in (("rate_hz", 10.0, 500.0), ("gait_hz", 0.0, 10.0), ("hidden_size", 0, MAX_HIDDEN)):
         value = getattr(c, name)
         kinds = int if isinstance(low, int) else (int, float)
         if isinstance(value, bool) or not (isinstance(value, kinds) and low <= value <= high):

@@ -41,6 +41,11 @@ class Algorithm:
         """Environments that are stepped together."""
         return (self.ppo or self.sac or self.first_order).num_envs
 
+    @property
+    def recurrent(self) -> int:
+        """Width of the actor's hidden state, 0 for none."""
+        return self.first_order.recurrent if self.first_order is not None else 0
+
     def make_trainer(self, env: Env, seed: int) -> FirstOrderTrainer | PpoTrainer | SacTrainer:
         """A fresh trainer; seed torch itself before."""
         if self.ppo is not None:

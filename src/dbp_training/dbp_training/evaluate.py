@@ -12,16 +12,22 @@ from dbp_training.env import Env, Episodes, Task
 from dbp_training.sim import BatchSim
 
 
+def from_start(actor: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The policy of new episodes: one that remembers has a `from_start` of its own."""
+    return actor.from_start() if hasattr(actor, "from_start") else actor
+
+
 @torch.no_grad()
 def roll_episodes(task: Task, actor: Callable[[Tensor], Tensor], commands: Tensor, threads: int = 1) -> Episodes:
     """Runs one episode per command, all from their start.
 
     Args:
         task: The task; its randomisation is what the episodes are run with.
-        actor: Observation (N, n) to action (N, action_size).
+        actor: Observation (N, n) to action (N, action_size); see `from_start`.
         commands: Shape (N, command_size).
         threads: For the simulator.
     """
+    actor = from_start(actor)
     env = Env(task, len(commands), seed=1, threads=threads, commands=commands, stagger=False)
     alive = torch.ones(len(commands), dtype=torch.bool)
     rows = []
@@ -42,9 +48,10 @@ def episodes_of(task: Task, actor: Callable[[Tensor], Tensor], command: Tensor) 
 
     Args:
         task: The task; its randomisation is what the episode is run with.
-        actor: Observation (1, n) to action (1, action_size).
+        actor: Observation (1, n) to action (1, action_size); see `from_start`.
         command: Shape (command_size,).
     """
+    actor = from_start(actor)
     env = Env(task, 1, seed=1, commands=command[None], stagger=False)
     for _ in range(task.episode_steps):
         yield env.sim, env.state[0]

@@ -46,21 +46,26 @@ class Evaluate:
     """For the simulator."""
 
 
-def onnx_actor(runner: Runner) -> Callable[[Tensor], Tensor]:
-    """The network of a policy file on many observations, (N, n) to (N, 12), one after another as on the robot.
-
-    Raises:
-        DbpError: The policy has a recurrent state.
+class OnnxActor:
+    """The network of a policy file on the observations of many episodes, (N, n) to (N, 12), one after another as on
+    the robot.
     """
-    if runner.contract.hidden_size:
-        raise DbpError(f"expected a policy without recurrent state, got one of {runner.contract.hidden_size}")
-    nothing = np.zeros(0, np.float32)
 
-    def act(observation: Tensor) -> Tensor:
-        rows = observation.numpy().astype(np.float32)
-        return torch.from_numpy(np.stack([runner.network(row, nothing)[0] for row in rows]))
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._hidden: list[np.ndarray] = []
 
-    return act
+    def from_start(self) -> OnnxActor:
+        """The policy of new episodes, which remembers nothing yet."""
+        return OnnxActor(self._runner)
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        """Actions of the next observations."""
+        rows, network = observation.numpy().astype(np.float32), self._runner.network
+        before = self._hidden or [np.zeros(self._runner.contract.hidden_size, np.float32)] * len(rows)
+        answers = [network(row, hidden) for row, hidden in zip(rows, before, strict=True)]
+        self._hidden = [hidden for _, hidden in answers]
+        return torch.from_numpy(np.stack([action for action, _ in answers]))
 
 
 def load(policy: Path) -> tuple[Task, Callable[[Tensor], Tensor], dict[str, Any]]:
@@ -79,7 +84,7 @@ def load(policy: Path) -> tuple[Task, Callable[[Tensor], Tensor], dict[str, Any]
         task = make_task(told["config"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DbpError(f"{policy}: expected a file of ./dbp export of this version ({error!r})") from None
-    return task, onnx_actor(runner), told.get("evaluation") or {}
+    return task, OnnxActor(runner), told.get("evaluation") or {}
 
 
 def evaluate_policy(args: Evaluate) -> int:

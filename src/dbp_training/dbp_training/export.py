@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
-from torch import nn
+from torch import Tensor, nn
 
 from dbp_policy import go2
 from dbp_policy.cli import parse
@@ -23,6 +23,7 @@ from dbp_policy.files import written_whole
 from dbp_policy.onnx_policy import OnnxNetwork, load_runner
 from dbp_policy.runner import Runner, run_golden
 from dbp_training.algorithms import ALGORITHMS
+from dbp_training.networks import Actor
 from dbp_training.run_folder import RunConfig, RunFolder, load_policy
 from dbp_training.tasks.go2_robot import Go2Task
 from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
@@ -60,6 +61,7 @@ def make_contract(config: RunConfig, evaluation: dict[str, Any]) -> Contract:
         command_max=high,
         gait_hz=task.gait_hz,
         posture=task.posture,
+        hidden_size=config.algorithm.recurrent,
         provenance={"config": asdict(config), "evaluation": evaluation},
     )
 
@@ -79,20 +81,41 @@ def golden_inputs(seed: int = 0) -> dict[str, list]:
     return {name: values.tolist() for name, values in inputs.items()}
 
 
+class _WithHidden(nn.Module):
+    """A recurrent actor whose hidden state is an input and an output."""
+
+    def __init__(self, actor: Actor) -> None:
+        super().__init__()
+        self._actor = actor
+
+    def forward(self, obs: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        hidden_out = self._actor.remember(obs, hidden)
+        return self._actor(obs, hidden=hidden_out), hidden_out
+
+
 def export_actor(actor: nn.Module, contract: Contract, path: Path) -> None:
     """Writes the actor with its contract and golden vectors to `path`, proven by loading it back; atomic.
 
     Raises:
         DbpError: The file that came out does not do what the contract says, or cannot be written.
     """
-    example = torch.zeros(1, contract.observation_size)
+    inputs, outputs = {"obs": torch.zeros(1, contract.observation_size)}, ["action"]
+    if contract.hidden_size:
+        actor = _WithHidden(actor)
+        inputs["hidden"] = torch.zeros(1, contract.hidden_size)
+        outputs.append("hidden_out")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                actor, (example,), input_names=["obs"], output_names=["action"], dynamo=True, verbose=False
+                actor,
+                tuple(inputs.values()),
+                input_names=list(inputs),
+                output_names=outputs,
+                dynamo=True,
+                verbose=False,
             )
         with written_whole(path) as temporary:
             program.save(str(temporary), external_data=False)
@@ -160,6 +183,10 @@ def _train_commands(config: RunConfig, out: str) -> list[str]:
         options += f" --segment {own.first_order.segment}"
     if own.dynamics and own.dynamics.hidden != usual.dynamics.hidden:
         options += " --model-hidden " + " ".join(map(str, own.dynamics.hidden))
+    if own.recurrent:
+        options += f" --recurrent {own.recurrent}"
+    if own.dynamics and own.dynamics.recurrent:
+        options += f" --model-recurrent {own.dynamics.recurrent}"
     earlier = [] if config.began_with is None else _train_commands(config.began_with, f"{out}-first")
     options += f" --begin-with {out}-first" if earlier else ""
     return [*earlier, f"./dbp train {config.task} --seed {config.seed} {length} {options} --out {out}"]

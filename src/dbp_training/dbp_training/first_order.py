@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -39,6 +40,8 @@ class FirstOrderConfig:
     discount: float = 0.99
     hidden: tuple[int, ...] = (256, 128, 64)
     """Hidden layers of the actor."""
+    recurrent: int = 0
+    """Width of the actor's hidden state, which may tell what an observation does not; 0 for none."""
     lr: float = 1e-3
     lr_end: float = 0.03
     """Learning rate at the end of training, as a share of `lr`; the rate falls linearly."""
@@ -64,7 +67,7 @@ class FirstOrderConfig:
     def make_actor(self, task: Task) -> Actor:
         """A policy for `task`, untrained."""
         spread = self.entropy is not None
-        return Actor(task.observation_size, task.action_size, self.hidden, spread, task.switch)
+        return Actor(task.observation_size, task.action_size, self.hidden, spread, task.switch, self.recurrent)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,11 @@ class FirstOrderTrainer:
         if config.measure_every and env.task.randomised:
             raise ValueError(f"measure_every: expected a task without randomisation, got {env.task.name} with it")
         task = env.task
+        if config.measure_every and source.recurrent and not isinstance(task, Differentiable):
+            raise ValueError("measure_every: expected a model without hidden state, got a recurrent one")
         self.actor = config.make_actor(task)
+        self._hidden = self.actor.new_hidden(env.num_envs)
+        """What a recurrent actor remembers of the episodes under way."""
         self.averaged = copy.deepcopy(self.actor)
         """Running mean of the actor's weights: the policy that is evaluated and exported. A window sees few commands,
         so that the actor's own speed error sways from window to window."""
@@ -169,28 +176,36 @@ class FirstOrderTrainer:
 
     def roll(self, source: GradientSource) -> Window:
         """Rolls one window from where the environments are, through the derivatives of `source`."""
-        env, state, memory = self.env, self.env.state, self.env.memory
+        env, state, memory, hidden = self.env, self.env.state, self.env.memory, self._hidden
         rows = []
         for k in range(self.config.horizon):
-            if self.config.segment and k % self.config.segment == 0:
-                state, memory = state.detach(), memory.map(Tensor.detach)
+            if k % (self.config.segment or self.config.horizon) == 0:
+                state, memory, hidden = state.detach(), memory.map(Tensor.detach), hidden.detach()
+                source.cut()
             observation = env.observe(state, memory)
             noise = torch.randn(env.num_envs, env.task.action_size, generator=self._generator)
-            action, log_prob = self._act(observation, noise)
+            action, log_prob, hidden = self._act(observation, noise, hidden)
             reached, t = source.step(env, state, memory, action)
             end = replace(t.reached_memory, last_action=action, previous_action=memory.last_action)
             before = (state.detach(), memory, observation.detach(), action, log_prob)
             rows.append((*before, reached, end, t.terminated, t.truncated))
             state = carry(t.state, reached, t.done)
             memory = t.memory.map(lambda start, old, done=t.done: carry(start, old, done), end)
+            if self.config.recurrent:
+                hidden = torch.where(t.done[:, None], 0.0, hidden)
+        self._hidden = hidden.detach()
         columns = zip(*rows, strict=True)
         return Window(*(_stack(column) for column in columns))
 
-    def _act(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Actions and their log-probability, by a standard normal `noise`."""
+    def _act(self, observation: Tensor, noise: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Actions and their log-probability, by a standard normal `noise`, and the actor's next hidden state."""
+        remembered = {}
+        if self.config.recurrent:
+            remembered["hidden"] = hidden = self.actor.remember(observation, hidden)
         if self.temperature is not None:
-            return self.actor.sample(observation, noise)
-        return self.actor(observation, self.config.exploration * noise), torch.zeros(len(noise))
+            return *self.actor.sample(observation, noise, **remembered), hidden
+        action = self.actor(observation, self.config.exploration * noise, **remembered)
+        return action, torch.zeros(len(noise)), hidden
 
     def _objective(self, window: Window) -> tuple[Tensor, Tensor, Tensor]:
         """Rewards of the window (H, N), the same with the bonus for entropy, and the actor's loss: minus the mean
@@ -232,9 +247,10 @@ class FirstOrderTrainer:
 
     def _exact_gradient(self) -> tuple[Tensor, ...]:
         """The actor's gradient over the coming window by the task's own derivatives; changes nothing."""
-        env, generator = self.env.state_dict(), self._generator.get_state()
+        env, hidden, generator = self.env.state_dict(), self._hidden, self._generator.get_state()
         *_, loss = self._objective(self.roll(Analytic()))
         self.env.load_state_dict(env)
+        self._hidden = hidden
         self._generator.set_state(generator)
         return self._actor_gradient(loss)
 
@@ -246,12 +262,19 @@ class FirstOrderTrainer:
         )
         row = self._windows // c.measure_every % self.env.num_envs
 
-        def act(observation: Tensor, noise: Tensor) -> Tensor:
-            return self._act(observation, noise)[0]
+        def actor(num: int) -> Callable[[Tensor, Tensor], Tensor]:
+            hidden = self._hidden[row].expand(num, -1)
+
+            def act(observation: Tensor, noise: Tensor) -> Tensor:
+                nonlocal hidden
+                action, _, hidden = self._act(observation, noise, hidden)
+                return action
+
+            return act
 
         self.source.remembers = False
-        exact = difference_gradient(self.env, row, act, noise, c.discount)
-        estimate = source_gradient(self.env, row, self.source, act, noise, c.discount)
+        exact = difference_gradient(self.env, row, actor(2 * noise.numel()), noise, c.discount)
+        estimate = source_gradient(self.env, row, self.source, actor(1), noise, c.discount)
         self.source.remembers = remembers
         return gradient_quality([estimate], [exact])
 
@@ -287,6 +310,7 @@ class FirstOrderTrainer:
             "critic": None if self.critic is None else self.critic.state_dict(),
             "temperature": None if self.temperature is None else self.temperature.state_dict(),
             "env": self.env.state_dict(),
+            "hidden": self._hidden,
             "generator": self._generator.get_state(),
         }
 
@@ -302,6 +326,7 @@ class FirstOrderTrainer:
         if self.temperature is not None:
             self.temperature.load_state_dict(state["temperature"])
         self.env.load_state_dict(state["env"])
+        self._hidden = state["hidden"]
         self._generator.set_state(state["generator"])
 
     def begin_with(self, state: dict[str, Any]) -> None:
@@ -311,7 +336,7 @@ class FirstOrderTrainer:
         """
         self.actor.load_state_dict(state["actor"])
         self.averaged.load_state_dict(state["policy"])
-        self.source.load_state_dict(state["source"])
+        self.source.load_state_dict({name: part for name, part in state["source"].items() if name != "episodes"})
         for name in ("critic", "temperature"):
             part = getattr(self, name)
             if part is not None:

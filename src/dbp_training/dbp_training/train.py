@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from dbp_policy.cli import parse
+from dbp_policy.contract import MAX_HIDDEN
 from dbp_policy.errors import DbpError, run_main
 from dbp_training import parallel
 from dbp_training.algorithms import ALGORITHMS, Algorithm
@@ -90,6 +91,11 @@ class Train:
     whole number of them; the algorithm's own unless given."""
     model_hidden: tuple[int, ...] | None = None
     """Widths of the learned model's hidden layers, such as 64 64; the algorithm's own unless given."""
+    recurrent: int | None = None
+    """Width of a hidden state for the actor (a GRU), which may tell what an observation does not, for the algorithms
+    with windows; 0 for none; the algorithm's own unless given. The policy file carries it."""
+    model_recurrent: int | None = None
+    """The same for the learned model, which then learns from sequences."""
     device: str = "cpu"
     """Where go2_walk is simulated: cpu, or cuda (cuda:1 and so on) for MuJoCo Warp on an NVIDIA GPU, after
     `./dbp setup gpu`; warp-cpu tries that without one. The networks stay on the CPU."""
@@ -126,6 +132,9 @@ def checked(args: Train) -> Train:
             raise DbpError(f"{name}: expected a positive number, got {value}")
     if args.measure_gradient is not None and args.measure_gradient < 0:
         raise DbpError(f"--measure-gradient: expected a number that is not negative, got {args.measure_gradient}")
+    for name, width in (("--recurrent", args.recurrent), ("--model-recurrent", args.model_recurrent)):
+        if width is not None and not 0 <= width <= MAX_HIDDEN:
+            raise DbpError(f"{name}: expected a width from 0 to {MAX_HIDDEN}, got {width}")
     if args.evaluations < 0:
         raise DbpError(f"--evaluations: expected a number that is not negative, got {args.evaluations}")
     if args.until_goal and not args.evaluations:
@@ -159,6 +168,16 @@ def new_config(args: Train) -> RunConfig:
         if algorithm.dynamics is None:
             raise DbpError(f"--model-hidden: expected an algorithm with a learned model, got {args.algorithm}")
         algorithm = replace(algorithm, dynamics=replace(algorithm.dynamics, hidden=args.model_hidden))
+    if args.recurrent is not None:
+        if algorithm.first_order is None:
+            raise DbpError(f"--recurrent: expected an algorithm with windows, got {args.algorithm}")
+        algorithm = replace(algorithm, first_order=replace(algorithm.first_order, recurrent=args.recurrent))
+    if args.model_recurrent is not None:
+        if algorithm.dynamics is None:
+            raise DbpError(f"--model-recurrent: expected an algorithm with a learned model, got {args.algorithm}")
+        if args.measure_gradient and args.model_recurrent and not TASKS[args.task].differentiable:
+            raise DbpError("--measure-gradient: expected a model without hidden state, or a task with exact gradients")
+        algorithm = replace(algorithm, dynamics=replace(algorithm.dynamics, recurrent=args.model_recurrent))
     return RunConfig(
         task=args.task,
         algorithm=algorithm,

@@ -26,11 +26,16 @@ class Analytic:
     computes the dynamics twice, which costs less than the way back through them.
     """
 
+    recurrent = 0
+
     def prepare(self, env: Env, generator: torch.Generator) -> dict[str, float]:
         return {}
 
     def learn(self, generator: torch.Generator, progress: float) -> dict[str, float]:
         return {}
+
+    def cut(self) -> None:
+        pass
 
     def step(self, env: Env, state: Tensor, memory: Memory, action: Tensor) -> tuple[Tensor, Transition]:
         exact = env.task.dynamics(state, action) if torch.is_grad_enabled() else None

@@ -14,6 +14,6 @@ class Decoupled(LearnedDynamics):
     """The simulator's states; the derivative of the learned model, evaluated at them."""
 
     def step(self, env: Env, state: Tensor, memory: Memory, action: Tensor) -> tuple[Tensor, Transition]:
-        predicted = self.model(state, memory.last_action, action) if torch.is_grad_enabled() else None
+        predicted = self.predict(state, memory.last_action, action) if torch.is_grad_enabled() else None
         t = self.simulate(env, action)
         return t.reached if predicted is None else swap(t.reached, predicted), t

@@ -21,7 +21,7 @@ class Imagined(LearnedDynamics):
     """
 
     def step(self, env: Env, state: Tensor, memory: Memory, action: Tensor) -> tuple[Tensor, Transition]:
-        imagined = self.model(state, memory.last_action, action)
+        imagined = self.predict(state, memory.last_action, action)
         t = self.simulate(env, action)
         with torch.no_grad():
             seen = imagined.detach()
@@ -29,6 +29,8 @@ class Imagined(LearnedDynamics):
             terminated = env.task.terminated(seen, memory) | ~valid
             truncated = t.done & ~terminated
             start = torch.where((terminated | truncated)[:, None], t.state, seen)
+        if self.episodes is not None:
+            self.episodes.rejoin(terminated | truncated)
         rewarded = partial(env.task.reward, seen, action.detach(), memory.map(Tensor.detach))
         ends = {"terminated": terminated, "truncated": truncated, "valid": valid}
         return imagined, replace(t, reached=seen, state=start, rewarded=rewarded, **ends)

@@ -39,11 +39,17 @@ def carry(start: Tensor, reached: Tensor, done: Tensor) -> Tensor:
 class GradientSource(Protocol):
     """Steps environments inside a graph."""
 
+    recurrent: int
+    """Width of the hidden state of what is learned; 0 for none."""
+
     def prepare(self, env: Env, generator: torch.Generator) -> dict[str, float]:
         """Whatever has to happen before the first window; figures to log."""
 
     def learn(self, generator: torch.Generator, progress: float) -> dict[str, float]:
         """Improves the source before a window; `progress` runs from 0 to 1 over the training. Figures to log."""
+
+    def cut(self) -> None:
+        """Cuts the graph of what is remembered of the steps before: a window, or a part of it, begins."""
 
     def step(self, env: Env, state: Tensor, memory: Memory, action: Tensor) -> tuple[Tensor, Transition]:
         """Steps `env` by `action`; the reached state attached to the graph of state, memory and action."""
