@@ -110,4 +110,3 @@ def test_a_file_that_does_not_say_what_it_was_trained_on_is_refused(actor, tmp_p
     export_actor(actor, replace(make_contract(CONFIG, {}), provenance={"config": config}), path)
     with pytest.raises(DbpError, match="expected a file of ./dbp export"):
         load(path)
-
