@@ -20,7 +20,7 @@ from dbp_policy.onnx_policy import load_runner
 from dbp_training import train as train_module
 from dbp_training import training as training_module
 from dbp_training.algorithms import ALGORITHMS, Algorithm
-from dbp_training.export import export
+from dbp_training.export import card, export
 from dbp_training.first_order import FirstOrderTrainer
 from dbp_training.run_folder import RunFolder
 from dbp_training.tasks.go2_walk import Go2WalkConfig
@@ -183,6 +183,7 @@ def test_a_breakdown_is_one_line_and_keeps_the_last_good_checkpoint(tmp_path, mo
         ("push_t", "dmo-no-residual"),
         ("arm_reach", "imagined"),
         ("arm_reach", "dmo-sapo"),
+        ("point_mass", "dmo-recurrent"),
         ("go2_walk", "imagined"),
         ("go2_handstand", "dmo"),
         ("navigation", "ppo"),
@@ -304,6 +305,8 @@ def test_actor_and_model_may_have_a_hidden_state(tmp_path):
     export(tmp_path / "run", tmp_path / "walk.onnx")
     assert load_runner(tmp_path / "walk.onnx").contract.hidden_size == 6
     assert "--model-hidden 16 --recurrent 6 --model-recurrent 5 --out" in (tmp_path / "walk.md").read_text()
+    named = card(new_config(Train("go2_walk", "dmo-recurrent", model_recurrent=32)), {}, "walk.onnx")
+    assert "--algorithm dmo-recurrent --model-hidden 16 --model-recurrent 32 --out" in named
     for algorithm, changes, message in (
         ("ppo", {"recurrent": 8}, "--recurrent: expected an algorithm with windows, got ppo"),
         ("ppo", {"model_recurrent": 8}, "--model-recurrent: expected an algorithm with a learned model, got ppo"),

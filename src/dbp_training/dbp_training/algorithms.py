@@ -132,6 +132,13 @@ def dmo_no_value(task: str, randomised: bool = False) -> Algorithm:
     return replace(base, name="dmo-no-value", first_order=replace(base.first_order, tail="none", critic=None))
 
 
+def dmo_recurrent(task: str, randomised: bool = False) -> Algorithm:
+    """dmo whose actor and model have a hidden state, to tell what one observation does not, such as friction."""
+    base = dmo(task, randomised)
+    loop, dynamics = replace(base.first_order, recurrent=64), replace(base.dynamics, recurrent=64)
+    return replace(base, name="dmo-recurrent", first_order=loop, dynamics=dynamics)
+
+
 def dmo_sapo(task: str, randomised: bool = False) -> Algorithm:
     """dmo with SAPO's actor and critics: entropy in the return, a learned deviation, two critics (arXiv 2412.12089)."""
     base = dmo(task, randomised)
@@ -175,6 +182,7 @@ ALGORITHMS: dict[str, Callable[[str, bool], Algorithm]] = {
     "shac": shac,
     "apg-mc": apg_mc,
     "apg-bootstrap": apg_bootstrap,
+    "dmo-recurrent": dmo_recurrent,
     "dmo-sapo": dmo_sapo,
     "imagined": imagined,
     "dmo-no-residual": dmo_no_residual,

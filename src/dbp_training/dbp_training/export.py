@@ -183,9 +183,9 @@ def _train_commands(config: RunConfig, out: str) -> list[str]:
         options += f" --segment {own.first_order.segment}"
     if own.dynamics and own.dynamics.hidden != usual.dynamics.hidden:
         options += " --model-hidden " + " ".join(map(str, own.dynamics.hidden))
-    if own.recurrent:
+    if own.first_order and own.recurrent != usual.recurrent:
         options += f" --recurrent {own.recurrent}"
-    if own.dynamics and own.dynamics.recurrent:
+    if own.dynamics and own.dynamics.recurrent != usual.dynamics.recurrent:
         options += f" --model-recurrent {own.dynamics.recurrent}"
     earlier = [] if config.began_with is None else _train_commands(config.began_with, f"{out}-first")
     options += f" --begin-with {out}-first" if earlier else ""
