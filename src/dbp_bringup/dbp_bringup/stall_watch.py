@@ -9,7 +9,8 @@ from dbp_policy.clock import now
 
 
 class StallWatch:
-    """Notices that the whole machine stood still: how late a waiting thread of this process woke up, at worst.
+    """Notices that the whole machine stood still: how late a waiting thread of this process woke up, at worst, on the
+    stack's clock, by which its limits are.
 
     Use as a context: its thread ends with it.
 
