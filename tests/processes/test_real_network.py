@@ -191,6 +191,7 @@ def test_a_dry_run_shows_commands_and_sends_none(namespaces):
     with RealRun() as run:
         run.wait_for(r"warning +sport mode +'normal' is active")
         run.wait_for("real: ready, DRY RUN: nothing is sent")
+        run.wait_for("keys: ", start=0)  # what is typed before is thrown away
         begin = now()
         run.ask("1", "stand_up", "dry run: standing_up")
         run.wait_for("guard: dry run, standing.*: would send kp 60 kd 5, FR ", start=0)
@@ -211,6 +212,7 @@ def test_armed_it_has_the_sport_mode_lie_down_releases_it_stands_walks_and_sits(
         assert run.truth[0].position[2] > 0.25, "its sport mode keeps it standing"
         run.wait_for("guard: ready")
         run.wait_for("real: ready, armed", start=0)
+        run.wait_for("keys: ", start=0)
         assert run.truth[-1].position[2] < 0.12 and min(s.up_z for s in run.truth) > 0.95, "and has laid it down"
         begin = now()
         run.watch(1.0)
