@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -35,6 +36,15 @@ def test_it_takes_over_a_robot_that_lies_and_beats_meanwhile(bench):
     assert told and bench.beats == told
     assert all(earlier.stamp < later.stamp for earlier, later in itertools.pairwise(told))
     assert not bench.robot.sent
+
+
+def test_a_policy_may_pitch_down_only_as_far_as_the_loop_was_told(monkeypatch):
+    made = []
+    monkeypatch.setattr(loop, "Guard", lambda *arguments: made.append(arguments))
+    robot = SimpleNamespace(commands=None)
+    GuardLoop(robot, None, None, RemoteStops("", None))
+    GuardLoop(robot, None, None, RemoteStops("", None), go2.POSTURES["front_legs"])
+    assert made == [(PERIOD, 0.0), (PERIOD, go2.POSTURES["front_legs"])]
 
 
 def test_a_robot_that_its_sport_mode_keeps_standing_is_laid_down_by_that(bench):
