@@ -54,7 +54,7 @@ class DynamicsModel(nn.Module):
         self, state_size: int, action_size: int, hidden: tuple[int, ...], residual: bool = True, recurrent: int = 0
     ) -> None:
         super().__init__()
-        self.residual, self.recurrent = residual, recurrent
+        self.residual = residual
         self.state_normaliser = Normaliser(state_size)
         self.target_normaliser = Normaliser(state_size)
         inputs = state_size + 2 * action_size
