@@ -15,6 +15,7 @@ from running_stack import CoreStalledError, repeat_if_stalled
 
 from dbp_bringup.bench import control
 from dbp_bringup.bench.stages import STAGES
+from dbp_policy import clock
 
 PATIENCE = 60.0
 
@@ -34,6 +35,7 @@ def test_control_measures_every_controller_process_and_stage(tmp_path):
     turns = ["--rounds", "1", "--seconds", "1", "--walk", "2"]
     assert control.main([*turns, "--domain", domain(), "--json", str(out)]) == 0
     result = json.loads(out.read_text())
+    assert result["real_time_factor"] == clock.real_time_factor()
     latency, load, stages = result["latency"], result["cpu"], result["stages"]
     for controller in ("guard", "sdk"):
         figures = latency[controller]

@@ -81,6 +81,15 @@ def test_a_wrong_factor_in_the_environment_is_one_line():
     assert (done.returncode, done.stderr) == (1, wanted)
 
 
+def test_the_faults_of_processes_are_measured_in_real_time_only():
+    """Its bounds are of real time: in slow motion they would be wider than they say."""
+    environment = os.environ | {clock.VARIABLE: "0.5"}
+    command = [sys.executable, "-m", "dbp_bringup.faults", "--processes"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    wanted = "error: --processes measures in real time: expected no DBP_REAL_TIME_FACTOR in the environment\n"
+    assert (done.returncode, done.stderr) == (2, wanted)
+
+
 def test_a_real_robot_has_no_slow_motion(half_speed):
     machine = [Interface("eth0", ("192.168.123.99/24",)), Interface("lo", ("127.0.0.1/8",), is_loopback=True)]
     with pytest.raises(NetworkError, match="no slow motion: expected no DBP_REAL_TIME_FACTOR"):

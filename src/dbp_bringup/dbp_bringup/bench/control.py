@@ -12,6 +12,7 @@ from rich.table import Table
 
 from dbp_bringup import terminal
 from dbp_bringup.bench import cpu, latency, stages
+from dbp_policy import clock
 from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError
 from dbp_policy.files import check_folder_of, write_json
@@ -49,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise DbpError(f"bench control: expected at least 1 round and 1 s of each kind, got {args}")
     if args.json:
         check_folder_of(args.json, "--json")
-    console, result = terminal.console(), {"wanted_ratio": WANTED}
+    console, result = terminal.console(), {"wanted_ratio": WANTED, "real_time_factor": clock.real_time_factor()}
+    if clock.real_time_factor() != 1.0:
+        console.print(f"{clock.VARIABLE} is {clock.real_time_factor():g}: times are the robot's, in slow motion")
     parts = {
         "latency": (latency.measure, (args.domain, args.rounds, args.seconds), _latencies),
         "cpu": (cpu.measure, (args.domain, args.walk), _load),

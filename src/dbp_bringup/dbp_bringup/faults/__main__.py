@@ -22,7 +22,7 @@ from dbp_bringup.faults.report import markdown, report, rich_table
 from dbp_bringup.faults.restarts import Restart, Restarts
 from dbp_bringup.faults.start_states import StartStates
 from dbp_bringup.faults.workers import prepare, restart_guards, run_cell, spread, stop_both_ways
-from dbp_policy import paths
+from dbp_policy import clock, paths
 from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError, run_main
 from dbp_policy.files import check_folder_of, write_json, written_whole
@@ -137,6 +137,8 @@ def break_processes(args: Args, console: Console) -> bool:
     """Injects faults of the real processes, prints and writes what was measured; whether that passes."""
     if not 0.0 < args.scale <= 10.0:
         raise DbpError(f"scale: expected more than 0, at most 10, got {args.scale}")
+    if clock.real_time_factor() != 1.0:
+        raise DbpError(f"--processes measures in real time: expected no {clock.VARIABLE} in the environment")
     result = processes.run(console, args.scale)
     console.print(process_report.rich_table(result))
     for failure in result["failures"][:20]:
