@@ -11,7 +11,7 @@ import pytest
 
 from dbp_policy.errors import DbpError
 from dbp_training import compare as compare_module
-from dbp_training import train as train_module
+from dbp_training import train_arguments
 from dbp_training.algorithms import ALGORITHMS
 from dbp_training.compare import Compare, compare
 from dbp_training.comparison import page, write_comparison
@@ -34,7 +34,7 @@ def _small(make, task: str, randomised: bool):
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setattr(train_module, "ALGORITHMS", {n: partial(_small, make) for n, make in ALGORITHMS.items()})
+    monkeypatch.setattr(train_arguments, "ALGORITHMS", {n: partial(_small, make) for n, make in ALGORITHMS.items()})
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in handlers.items():

@@ -21,7 +21,8 @@ from dbp_training.networks import Actor
 from dbp_training.run_folder import RunConfig
 from dbp_training.tasks.go2_robot import full_randomisation
 from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
-from dbp_training.train import Train, train
+from dbp_training.train import train
+from dbp_training.train_arguments import Train
 
 torch.set_num_threads(1)
 MODELS = Path(__file__).resolve().parents[2] / "models"

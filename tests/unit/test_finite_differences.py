@@ -20,7 +20,7 @@ from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
 from dbp_training.tasks.hopper import Hopper
 from dbp_training.tasks.navigation import Navigation
 from dbp_training.tasks.point_mass import PointMass
-from dbp_training.train import Train, checked, new_config
+from dbp_training.train_arguments import Train, checked, new_config
 
 torch.set_num_threads(1)
 

@@ -17,14 +17,15 @@ from dbp_policy.errors import DbpError
 from dbp_training import parallel
 from dbp_training.networks import Normaliser
 from dbp_training.run_folder import RunFolder
-from dbp_training.train import Train, new_config, train
+from dbp_training.train import train
+from dbp_training.train_arguments import Train, new_config
 from dbp_training.training import Training
 
 TRAIN = """
 import sys
 from dataclasses import replace
 from functools import partial
-from dbp_training import train, training
+from dbp_training import train, train_arguments, training
 from dbp_training.progress import Stop
 
 def small(make, task, randomised):
@@ -33,7 +34,8 @@ def small(make, task, randomised):
     model = replace(full.dynamics, hidden=(16,), prefill=320, initial_updates=5, updates=2, batch=32)
     return replace(full, first_order=loop, dynamics=model)
 
-train.ALGORITHMS.update({name: partial(small, make) for name, make in list(train.ALGORITHMS.items()) if name == "dmo"})
+for name, make in list(train_arguments.ALGORITHMS.items()):
+    train_arguments.ALGORITHMS[name] = partial(small, make) if name == "dmo" else make
 training._CHECKPOINT_S = 0.0
 if sys.argv[1] == "interrupted":
     agree = train.parallel.agree

@@ -17,7 +17,7 @@ import torch
 
 from dbp_policy.errors import DbpError
 from dbp_policy.onnx_policy import load_runner
-from dbp_training import train as train_module
+from dbp_training import train_arguments
 from dbp_training import training as training_module
 from dbp_training.algorithms import ALGORITHMS, Algorithm
 from dbp_training.export import card, export
@@ -25,7 +25,8 @@ from dbp_training.first_order import FirstOrderTrainer
 from dbp_training.run_folder import RunFolder
 from dbp_training.tasks.go2_walk import Go2WalkConfig
 from dbp_training.tasks.registry import TASKS, TaskEntry
-from dbp_training.train import Train, checked, new_config, train
+from dbp_training.train import train
+from dbp_training.train_arguments import Train, checked, new_config
 
 FIELDS = {"planar_velocity_error", "yaw_rate_error", "survival", "trot_agreement", "env_steps", "minutes"}
 
@@ -47,7 +48,7 @@ def _small(make, task: str, randomised: bool) -> Algorithm:
 def tiny(monkeypatch):
     """An algorithm and an evaluation of a few seconds; Ctrl-C as it was before."""
     small = {name: partial(_small, make) for name, make in ALGORITHMS.items()}
-    monkeypatch.setattr(train_module, "ALGORITHMS", small)
+    monkeypatch.setattr(train_arguments, "ALGORITHMS", small)
     original = TaskEntry.configure
 
     def short(self: TaskEntry, *options):
@@ -310,6 +311,7 @@ def test_actor_and_model_may_have_a_hidden_state(tmp_path):
     for algorithm, changes, message in (
         ("ppo", {"recurrent": 8}, "--recurrent: expected an algorithm with windows, got ppo"),
         ("ppo", {"model_recurrent": 8}, "--model-recurrent: expected an algorithm with a learned model, got ppo"),
+        ("dmo-recurrent", {"measure_gradient": 5}, "--measure-gradient: expected a model without"),
         ("dmo", {"model_recurrent": 8, "measure_gradient": 5}, "--measure-gradient: expected a model without"),
     ):
         with pytest.raises(DbpError, match=message):

@@ -15,7 +15,7 @@ from dbp_training.go2_model import PhysicsConfig, training_model
 from dbp_training.sim import MujocoBatch
 from dbp_training.tasks.go2_robot import full_randomisation, no_randomisation
 from dbp_training.tasks.go2_walk import Go2Walk, Go2WalkConfig
-from dbp_training.train import Train, new_config
+from dbp_training.train_arguments import Train, new_config
 from dbp_training.warp_sim import WarpBatch, find_device
 
 pytest.importorskip("mujoco_warp", reason="MuJoCo Warp needs Python 3.11")

@@ -17,7 +17,8 @@ from dbp_training.comparison import write_comparison
 from dbp_training.curves import read_curve, read_evaluations
 from dbp_training.run_folder import RunFolder, git_hash
 from dbp_training.tasks.registry import TASKS
-from dbp_training.train import TaskName, Train, checked, new_config, train
+from dbp_training.train import train
+from dbp_training.train_arguments import TaskName, Train, checked, new_config
 
 
 @dataclass(frozen=True)

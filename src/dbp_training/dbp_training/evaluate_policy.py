@@ -13,7 +13,6 @@ import numpy as np
 import torch
 import tyro
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from dbp_policy.cli import parse
@@ -23,6 +22,7 @@ from dbp_policy.onnx_policy import load_runner
 from dbp_policy.runner import Runner
 from dbp_training.env import Task
 from dbp_training.evaluate import evaluate_all
+from dbp_training.evaluation_table import evaluation_table
 from dbp_training.run_folder import RunFolder, load_policy, make_task
 
 
@@ -100,22 +100,10 @@ def evaluate_policy(args: Evaluate) -> int:
     torch.set_num_threads(1)
     task, actor, told = load(args.policy)
     found = evaluate_all(task, actor, args.threads)
-    Console().print(comparison(found, told))
+    Console().print(evaluation_table({"here": found, "in the file": told}))
     if args.json is not None:
         write_json(args.json, {"policy": str(args.policy), "here": found, "told": told})
     return 0
-
-
-def comparison(found: dict[str, float | None], told: dict[str, Any]) -> Table:
-    """The figures found beside those told."""
-    table = Table("figure", "here", "in the file")
-    for name, value in found.items():
-        table.add_row(name, _number(value), _number(told.get(name)))
-    return table
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, (int, float)) else "-"
 
 
 def main() -> int:
