@@ -37,6 +37,8 @@ class Witness:
         self._status = GuardStatus()
         self._command: MotorCommand | None = None
         self._state: RobotState | None = None
+        self._before: RobotState | None = None
+        """What `_state` was before this step: heat and charge count from the next one on."""
         self._reset_at = self._latched_at = -np.inf
         self._now = self.rig.now
         self._deaf = 0
@@ -76,7 +78,7 @@ class Witness:
             self.step()
 
     def _hear(self, output: GuardOutput, heard: GuardInput, came: bool, elapsed: float) -> None:
-        self._state = output.state or self._state
+        self._before, self._state = self._state, output.state or self._state
         self._deaf = 0 if output.state is not None else self._deaf + (elapsed >= 0.99 * PERIOD)
         self._corrupt = heard.corrupt if came else self._corrupt + heard.corrupt
         self._alone = 0.0 if heard.standby_took else self._alone + min(elapsed, 2.0 * PERIOD)
@@ -144,7 +146,8 @@ class Witness:
             x, y = output.state.quat_wxyz[1:3]
             if 1.0 - 2.0 * (x * x + y * y) < np.cos(1.0 + 1e-6):
                 assert is_damping(output), "tipped, and stiff"
-            if not output.state.temperature_sdk.max() < 80.0 or not output.state.battery_soc >= 10.0:
+        if self._before is not None and output.command is not None:
+            if not self._before.temperature_sdk.max() < 80.0 or not self._before.battery_soc >= 10.0:
                 assert status.mode in (Mode.DAMPING, Mode.SETTLING), "worn out, and going on"
         worst = max((FAULTS[name].severity for name in status.faults), default=Severity.NONE)
         assert worst < Severity.SETTLE or status.mode in (Mode.DAMPING, Mode.SETTLING)

@@ -366,3 +366,15 @@ def test_the_end_of_a_dry_run_sends_nothing_either(tmp_path, monkeypatch, capsys
     bench.loop.run()
     assert not bench.robot.sent and bench.clock.t - begin < 0.1
     assert capsys.readouterr().out == "guard: dry run, damping [estop]: would send damping, kd 3\n"
+
+
+def test_what_may_wait_is_done_between_the_command_and_the_next_lowstate(bench, monkeypatch):
+    done, seen = [], []
+    write, catch_up = bench.robot.write, bench.loop._guard.catch_up
+    monkeypatch.setattr(bench.robot, "write", lambda payload: (done.append("command"), write(payload)))
+    monkeypatch.setattr(bench.loop._guard, "catch_up", lambda: (done.append("catch up"), catch_up()))
+    bench.at(1, lambda: bench.ask(Request.ESTOP))
+    bench.at(20, lambda: seen.extend(done[-6:]))
+    bench.at(20, bench.stop)
+    bench.loop.run()
+    assert seen == ["command", "catch up"] * 3

@@ -84,4 +84,46 @@ def test_what_the_last_lowstate_showed_stays_until_the_next():
     bench = Bench()
     assert "motor_overheated" in bench.hear(temperature_sdk=np.full(12, 90.0))
     assert "motor_overheated" in bench.hear_nothing()
-    assert "motor_overheated" not in bench.hear()
+    bench.hear()
+    assert "motor_overheated" not in bench.hear_nothing()
+
+
+WAITING = [
+    ({"temperature_sdk": np.full(12, 90.0)}, "motor_overheated"),
+    ({"battery_soc": 5.0}, "battery_critical"),
+    ({"lost_sdk": np.full(12, 5.0)}, "motor_lost"),
+]
+
+
+@pytest.mark.parametrize("sensed, fault", WAITING)
+@pytest.mark.parametrize("catches_up", [True, False])
+def test_what_wears_down_counts_from_the_next_update_on_however_it_is_caught_up_with(sensed, fault, catches_up):
+    bench = Bench()
+    bench.hear()
+    assert bench.hear(**sensed) == []
+    if catches_up:
+        bench.senses.catch_up(bench.mode)
+    assert bench.hear_nothing() == [fault]
+
+
+@pytest.mark.parametrize("sensed, fault", [case for case in WAITING if case[1] != "motor_lost"])
+def test_of_the_first_lowstate_all_is_known_at_once(sensed, fault):
+    assert Bench().hear(**sensed) == [fault]
+
+
+def test_catching_up_twice_is_catching_up_once():
+    """Askew gravity is a fault after so many lowstates, not after so many looks."""
+    askew = {"acc_body": np.array([0.0, 6.0, 7.76])}
+    once, often = Bench(), Bench()
+    for _ in range(200):
+        found = once.hear(**askew)
+        assert often.hear(**askew) == found
+        for _ in range(3):
+            often.senses.catch_up(often.mode)
+    assert found == ["imu_gravity"]
+
+
+def test_before_the_first_lowstate_there_is_nothing_to_catch_up_with():
+    bench = Bench()
+    bench.senses.catch_up(bench.mode)
+    assert bench.hear_nothing() == ["lowstate_stale"]

@@ -132,6 +132,10 @@ class Guard:
         state = newest if fresh else None
         return GuardOutput(command if self._modes.in_control else None, status, state, refusals)
 
+    def catch_up(self) -> None:
+        """Does what may wait until the command of a step is on its way; left out, the next step does it first."""
+        self._senses.catch_up(self.mode)
+
     def stop(self, now: float) -> None:
         """Damps at once and latches; the process calls it before it ends."""
         self._change_mode(self._modes.stop, now)

@@ -178,6 +178,7 @@ class GuardLoop:
             self._robot.commands.write(payload)
             self._commands.sent(payload)
         # From here on the motors have their answer; what is looked up now counts in the next step.
+        self._guard.catch_up()
         self._beat()
         self._rivals_seen = self._rivals(standby=True)
         self._foreign = self._commands.foreign(self._robot.commands_heard.take())
