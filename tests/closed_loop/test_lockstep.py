@@ -100,7 +100,8 @@ def test_a_hot_motor_while_walking_settles_and_lies_down(walker, extra):
     lockstep, watch = walking(walker, 1.5 + extra), Watch()
     lockstep.robot.physics._temperature[4] = 85.0
     lockstep.run(2.5, watch)
-    assert watch.modes[0] == Mode.SETTLING and watch.modes.index(Mode.DAMPING) == pytest.approx(775, abs=2)
+    assert watch.modes[1] == Mode.SETTLING, "heat counts a step later than what motors follow"
+    assert watch.modes.index(Mode.DAMPING) == pytest.approx(776, abs=2)
     assert watch.up_z > 0.96, "it never leans by more than 15 degrees"
     status, truth = lockstep.output.status, lockstep.truth
     assert status.latched and "motor_overheated" in status.faults
