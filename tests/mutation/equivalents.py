@@ -181,6 +181,15 @@ EQUIVALENT = (
         for strict in ("strict=None", "", "strict=False")
     ),
     Equivalent(
+        Change(
+            "guard/senses.py",
+            "Senses.__init__",
+            "self._caught_up: RobotState | None = None",
+            'self._caught_up: RobotState | None = ""',
+        ),
+        "no lowstate is the one or the other",
+    ),
+    Equivalent(
         Change("guard/take_over.py", "TakeOver.__init__", "self._released = False", "self._released = None"),
         _TRUTH,
     ),

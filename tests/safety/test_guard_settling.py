@@ -74,6 +74,14 @@ def test_gravity_is_compared_only_while_nothing_moves_the_robot(rig):
     assert "imu_gravity" in outputs[-1].status.faults
 
 
+def test_gravity_is_compared_while_the_command_is_on_its_way(rig):
+    askew = {"acc_body": np.array([0.0, 6.0, 7.76])}
+    for _ in range(60):
+        output = rig.step(**askew)
+        rig.guard.catch_up()
+    assert "imu_gravity" in output.status.faults
+
+
 def test_a_blend_begins_at_the_last_command_and_not_at_where_the_legs_hang(rig):
     rig.to(Mode.STANDING)
     rig.run(0.5)
