@@ -110,6 +110,26 @@ def test_the_ratio_is_of_the_medians():
     assert "| `ppo` | 3 of 3 | 300 (200 to 1,000), 7.5 × |" in text
 
 
+def test_returns_are_compared_after_equal_numbers_of_steps():
+    """Up to where every run has been; between evaluations by interpolation, before the first one not at all."""
+
+    def run(algorithm: str, steps: list[float], returns: list[float]) -> dict:
+        curve = {"env_steps": steps, "return": returns}
+        return {"algorithm": algorithm, "evaluations": {"return": curve}, "final": {}, "error": None}
+
+    def table(runs: list[dict]) -> str:
+        return page("x", {"task": "t", "command": "c", "git_hash": "g", "goal": (), "runs": runs})
+
+    dmo = [run("dmo", [200.0, 500.0], [2.0, 5.0]), run("dmo", [200.0, 500.0], [4.0, 4.0])]
+    sac = run("sac", [210.0, 410.0, 610.0], [0.0, 2.0, 6.0])
+    text = table([*dmo, sac])
+    assert "| algorithm | 200 | 300 | 400 | 500 |" in text
+    assert "| `dmo` | 3 (2 to 4) | 3.5 (3 to 4) | 4 (4 to 4) | 4.5 (4 to 5) |" in text
+    assert "| `sac` | 0 (0 to 0) | 0.9 (0.9 to 0.9) | 1.9 (1.9 to 1.9) | 3.8 (3.8 to 3.8) |" in text
+    unfinished = sac | {"evaluations": {}}
+    assert "equal numbers" not in table([*dmo, unfinished]) and "equal numbers" not in table([])
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

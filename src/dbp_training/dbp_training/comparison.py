@@ -10,6 +10,11 @@ import numpy as np
 from dbp_policy.files import write_json, written_whole
 from dbp_training.curves import AXES, first_reached, over_seeds
 
+_EQUAL_STEPS = 5
+"""Columns of the table of returns after equal numbers of steps."""
+_NEAR = 0.95
+"""A column this much before the first evaluation still shows that: whole windows end a little late."""
+
 
 def write_comparison(out: Path, comparison: dict[str, Any]) -> None:
     """Writes `out`.json, `out`.png and `out`.md.
@@ -45,6 +50,7 @@ def page(name: str, comparison: dict[str, Any]) -> str:
     lines += ["Reward while training, with exploration; evaluations without it and without randomisation. Median, and"]
     lines += ["least to greatest over the seeds. The time of evaluations does not count.", ""]
     lines += _reached_table(comparison)
+    lines += _equal_steps_table(runs)
     lines += ["After the training: median (least to greatest).", ""]
     lines += _final_table(runs)
     broken = [f"- `{run['algorithm']}`, seed {run['seed']}: {run['error']}" for run in runs if run["error"]]
@@ -72,6 +78,25 @@ def _reached_table(comparison: dict[str, Any]) -> list[str]:
 
 def _ratio(values: list[float], first: float | None) -> str:
     return f", {_short(np.median(values) / first)} ×" if values and first else ""
+
+
+def _equal_steps_table(runs: list[dict[str, Any]]) -> list[str]:
+    """The evaluations' return after equal numbers of environment steps, between two evaluations by interpolation;
+    nothing for a task without a return."""
+    curves = [run["evaluations"].get("return") or {"env_steps": []} for run in runs]
+    if not curves or not all(curve["env_steps"] for curve in curves):
+        return []
+    begin, end = (pick(curve["env_steps"][i] for curve in curves) for pick, i in ((max, 0), (min, -1)))
+    places = [place for place in np.linspace(0.0, end, _EQUAL_STEPS + 1)[1:] if place >= _NEAR * begin]
+    lines = ["Return after equal numbers of environment steps: median (least to greatest).", ""]
+    lines += ["| algorithm | " + " | ".join(map(_short, places)) + " |", "|---" * (len(places) + 1) + "|"]
+    for algorithm in _algorithms(runs):
+        own = [curve for run, curve in zip(runs, curves, strict=True) if run["algorithm"] == algorithm]
+        rows = [np.interp(places, curve["env_steps"], curve["return"]) for curve in own]
+        lines.append(
+            f"| `{algorithm}` | " + " | ".join(_cell(list(column)) for column in zip(*rows, strict=True)) + " |"
+        )
+    return [*lines, ""]
 
 
 def _final_table(runs: list[dict[str, Any]]) -> list[str]:
