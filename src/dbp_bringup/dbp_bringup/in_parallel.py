@@ -35,11 +35,11 @@ def in_parallel(
         for future in as_completed(futures):
             yield future.result()
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
         raise
-    pool.shutdown()
+    finally:
+        pool.shutdown(cancel_futures=True)  # waits: at the interpreter's end its thread would trip over closed pipes
 
 
 @contextlib.contextmanager
