@@ -142,6 +142,12 @@ def test_configurations_that_make_no_sense_are_refused():
         FirstOrderConfig(tail="bootstrap")
     with pytest.raises(ValueError, match="whole segments, got 32 and 5"):
         FirstOrderConfig(segment=5)
+    for wrong in (1.0, -0.1, float("nan")):
+        with pytest.raises(ValueError, match=f"exploration_memory: expected a number from 0 to below 1, got {wrong}"):
+            FirstOrderConfig(exploration_memory=wrong)
+    for wrong in (0.0, float("nan")):
+        with pytest.raises(ValueError, match=f"adjoint_clip: expected a positive number or None, got {wrong}"):
+            FirstOrderConfig(adjoint_clip=wrong)
 
 
 # Gradient quality ----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from dbp_policy.errors import DbpError
 from dbp_training.dynamics import DynamicsConfig
 from dbp_training.env import Env, Memory, Transition
 from dbp_training.first_order import FirstOrderConfig, FirstOrderTrainer
-from dbp_training.gradient import Analytic, Decoupled, GradientSource, Imagined, carry, swap
+from dbp_training.gradient import Analytic, Decoupled, GradientSource, Imagined, carry, clip_adjoint, swap
 from dbp_training.tasks.go2_walk import Go2Walk
 
 torch.set_num_threads(1)
@@ -39,6 +40,16 @@ def test_carry_takes_the_new_start_and_cuts_the_graph_where_done():
     assert torch.equal(result, start)
     result.sum().backward()
     assert reached.grad.flatten().tolist() == [2.0, 0.0]
+
+
+def test_a_clipped_adjoint_keeps_its_direction_row_by_row_and_hides_nothing_that_is_not_finite():
+    leaf = torch.zeros(5, 2, requires_grad=True)
+    reached = leaf * 1.0
+    clip_adjoint(reached, limit=5.0)
+    reached.backward(torch.tensor([[3.0, 4.0], [6.0, -8.0], [0.0, 0.0], [torch.nan, 1.0], [torch.inf, 1.0]]))
+    torch.testing.assert_close(leaf.grad[:3], torch.tensor([[3.0, 4.0], [3.0, -4.0], [0.0, 0.0]]))
+    assert not torch.isfinite(leaf.grad[3:]).all(-1).any()
+    clip_adjoint(torch.zeros(1, 1), limit=5.0)  # nothing flows back through what has no graph
 
 
 # A linear system in place of the environment: s' = A s + B a; the learned model is another one, so that it matters at
@@ -170,6 +181,34 @@ def test_no_gradient_crosses_the_border_of_segments():
     np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("source, systems", SOURCES.values(), ids=SOURCES)
+def test_an_adjoint_is_clipped_to_a_slope_of_an_environments_own_return(source, systems):
+    """Both environments' two steps by hand: of the first state's slope no more than the limit goes on to the gain."""
+    limit, expected = 1.5, np.zeros(2)
+    (a, b), (da_ds, da_du) = (
+        [part.double().numpy() for part in system]
+        for system in (systems.get("real", (A, B)), systems.get("slope", (A, B)))
+    )
+    for start in ([1.0, 2.0], [0.5, -1.0]):
+        s0 = np.array(start)
+        u0 = GAIN @ s0
+        s1 = a @ s0 + b @ u0
+        u1 = GAIN @ s1
+        s2 = a @ s1 + b @ u1
+
+        def clipped(slope: np.ndarray) -> np.ndarray:
+            return slope * min(1.0, limit / np.linalg.norm(slope))
+
+        at_s2 = clipped(-2.0 * s2)  # reward -|s'|² - u²/10
+        at_u1 = at_s2 @ da_du[:, 0] - 0.2 * u1[0]
+        at_s1 = clipped(-2.0 * s1 + at_s2 @ da_ds + at_u1 * GAIN[0])
+        at_u0 = at_s1 @ da_du[:, 0] - 0.2 * u0[0]
+        expected += at_u1 * s1 + at_u0 * s0
+        assert np.linalg.norm(-2.0 * s2) > limit
+    gradient, _ = _window(LinearEnv(), source(), horizon=2, adjoint_clip=limit)
+    np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-4)
+
+
 def test_the_states_are_the_simulators_for_two_sources_and_the_models_for_the_third():
     states = {name: _window(LinearEnv(), source(), horizon=5)[1] for name, (source, _) in SOURCES.items()}
     assert torch.equal(states["analytic"], states["decoupled"])
@@ -248,6 +287,15 @@ def test_the_states_of_a_window_are_the_simulators_bitwise():
         assert torch.equal(t.terminated, window.terminated[k])
 
 
+def test_exploration_that_lasts_is_as_wide_and_as_alike_as_told():
+    trainer = _small_trainer()
+    trainer.config = replace(trainer.config, exploration_memory=0.8)
+    noise = torch.stack([trainer._new_noise() for _ in range(5000)])[50:]
+    assert noise.std().item() == pytest.approx(1.0, abs=0.02)
+    for lag in (1, 2, 3):
+        assert (noise[lag:] * noise[:-lag]).mean().item() == pytest.approx(0.8**lag, abs=0.03)
+
+
 def test_the_actors_loss_leaves_the_model_alone_and_reaches_every_actor_parameter():
     trainer = _small_trainer()
     trainer.prepare()
@@ -288,6 +336,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_actor_changes():
 
 def test_a_restored_trainer_goes_on_along_the_same_curve():
     one, other = _small_trainer(0), _small_trainer(1)
+    for trainer in (one, other):
+        trainer.config = replace(trainer.config, exploration_memory=0.8, adjoint_clip=1.0)
     one.prepare()
     one.train_window(0.1)
     other.load_state_dict(copy.deepcopy(one.state_dict()))

@@ -15,7 +15,7 @@ from dbp_training import parallel
 from dbp_training.critic import Critic, CriticConfig
 from dbp_training.entropy import EntropyConfig, Temperature
 from dbp_training.env import Env, Memory, Task
-from dbp_training.gradient import Analytic, Differentiable, GradientSource, carry
+from dbp_training.gradient import Analytic, Differentiable, GradientSource, carry, clip_adjoint
 from dbp_training.gradient.finite_differences import difference_gradient, source_gradient
 from dbp_training.gradient.quality import gradient_quality
 from dbp_training.networks import Actor
@@ -49,8 +49,14 @@ class FirstOrderConfig:
     """Decays of Adam's moments."""
     exploration: float = 0.2
     """Standard deviation of the noise on the actor's output before the tanh; with `entropy` the actor has its own."""
+    exploration_memory: float = 0.0
+    """How much of a step's noise the next one keeps, from 0 to 1; its deviation stays. Noise that lasts moves a body
+    where noise that is new at every step shakes it (Eberhard et al., ICLR 2023)."""
     entropy: EntropyConfig | None = None
     """The bonus for entropy in return and critic, or None for none."""
+    adjoint_clip: float | None = None
+    """Largest slope of an environment's return in a state on the way [1/unit of state]; a larger one is scaled down to
+    it. Contacts multiply slopes from step to step: few environments would drown the others. None: no limit."""
     grad_clip: float = 1.0
     averaging: float = 15.0
     """Decay of the averaged actor: it is about the mean over the newest 1/averaging of all windows."""
@@ -63,6 +69,10 @@ class FirstOrderConfig:
             raise ValueError("tail bootstrap: expected a critic, got none")
         if self.segment and self.horizon % self.segment:
             raise ValueError(f"expected a horizon of whole segments, got {self.horizon} and {self.segment}")
+        if not 0.0 <= self.exploration_memory < 1.0:
+            raise ValueError(f"exploration_memory: expected a number from 0 to below 1, got {self.exploration_memory}")
+        if self.adjoint_clip is not None and not self.adjoint_clip > 0.0:
+            raise ValueError(f"adjoint_clip: expected a positive number or None, got {self.adjoint_clip}")
 
     def make_actor(self, task: Task) -> Actor:
         """A policy for `task`, untrained."""
@@ -110,6 +120,8 @@ class FirstOrderTrainer:
         self.actor = config.make_actor(task)
         self._hidden = self.actor.new_hidden(env.num_envs)
         """What a recurrent actor remembers of the episodes under way."""
+        self._noise = torch.zeros(env.num_envs, task.action_size)
+        """Of the last step."""
         self.averaged = copy.deepcopy(self.actor)
         """Running mean of the actor's weights: the policy that is evaluated and exported. A window sees few commands,
         so that the actor's own speed error sways from window to window."""
@@ -183,9 +195,10 @@ class FirstOrderTrainer:
                 state, memory, hidden = state.detach(), memory.map(Tensor.detach), hidden.detach()
                 source.cut()
             observation = env.observe(state, memory)
-            noise = torch.randn(env.num_envs, env.task.action_size, generator=self._generator)
-            action, log_prob, hidden = self._act(observation, noise, hidden)
+            action, log_prob, hidden = self._act(observation, self._new_noise(), hidden)
             reached, t = source.step(env, state, memory, action)
+            if self.config.adjoint_clip is not None:  # the loss is a mean over all steps
+                clip_adjoint(reached, self.config.adjoint_clip / (env.num_envs * self.config.horizon))
             end = replace(t.reached_memory, last_action=action, previous_action=memory.last_action)
             before = (state.detach(), memory, observation.detach(), action, log_prob)
             rows.append((*before, reached, end, t.terminated, t.truncated))
@@ -196,6 +209,12 @@ class FirstOrderTrainer:
         self._hidden = hidden.detach()
         columns = zip(*rows, strict=True)
         return Window(*(_stack(column) for column in columns))
+
+    def _new_noise(self) -> Tensor:
+        """The exploration of a step, (N, action_size): AR(1) of unit variance, z' = m z + sqrt(1 - m²) e."""
+        m, fresh = self.config.exploration_memory, torch.randn(self._noise.shape, generator=self._generator)
+        self._noise = m * self._noise + (1.0 - m**2) ** 0.5 * fresh
+        return self._noise
 
     def _act(self, observation: Tensor, noise: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Actions and their log-probability, by a standard normal `noise`, and the actor's next hidden state."""
@@ -247,10 +266,11 @@ class FirstOrderTrainer:
 
     def _exact_gradient(self) -> tuple[Tensor, ...]:
         """The actor's gradient over the coming window by the task's own derivatives; changes nothing."""
-        env, hidden, generator = self.env.state_dict(), self._hidden, self._generator.get_state()
+        env, generator = self.env.state_dict(), self._generator.get_state()
+        hidden, noise = self._hidden, self._noise
         *_, loss = self._objective(self.roll(Analytic()))
         self.env.load_state_dict(env)
-        self._hidden = hidden
+        self._hidden, self._noise = hidden, noise
         self._generator.set_state(generator)
         return self._actor_gradient(loss)
 
@@ -311,6 +331,7 @@ class FirstOrderTrainer:
             "temperature": None if self.temperature is None else self.temperature.state_dict(),
             "env": self.env.state_dict(),
             "hidden": self._hidden,
+            "noise": self._noise,
             "generator": self._generator.get_state(),
         }
 
@@ -326,7 +347,7 @@ class FirstOrderTrainer:
         if self.temperature is not None:
             self.temperature.load_state_dict(state["temperature"])
         self.env.load_state_dict(state["env"])
-        self._hidden = state["hidden"]
+        self._hidden, self._noise = state["hidden"], state["noise"]
         self._generator.set_state(state["generator"])
 
     def begin_with(self, state: dict[str, Any]) -> None:

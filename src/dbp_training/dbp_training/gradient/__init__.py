@@ -10,6 +10,6 @@
 from dbp_training.gradient.analytic import Analytic, Differentiable
 from dbp_training.gradient.decoupled import Decoupled
 from dbp_training.gradient.imagined import Imagined
-from dbp_training.gradient.source import GradientSource, carry, swap
+from dbp_training.gradient.source import GradientSource, carry, clip_adjoint, swap
 
-__all__ = ["Analytic", "Decoupled", "Differentiable", "GradientSource", "Imagined", "carry", "swap"]
+__all__ = ["Analytic", "Decoupled", "Differentiable", "GradientSource", "Imagined", "carry", "clip_adjoint", "swap"]

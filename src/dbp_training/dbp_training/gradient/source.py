@@ -36,6 +36,15 @@ def carry(start: Tensor, reached: Tensor, done: Tensor) -> Tensor:
     return torch.where(done[:, None], start, swap(start, reached))
 
 
+def clip_adjoint(reached: Tensor, limit: float) -> None:
+    """From now on what flows back through `reached` (N, n) is scaled down, row by row, to a norm of at most `limit`.
+
+    The direction stays. What is not finite stays so, for the trainer to find.
+    """
+    if reached.requires_grad:
+        reached.register_hook(lambda slope: slope * (limit / slope.norm(dim=-1, keepdim=True)).clamp(max=1.0))
+
+
 class GradientSource(Protocol):
     """Steps environments inside a graph."""
 
