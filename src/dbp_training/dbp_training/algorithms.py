@@ -96,6 +96,10 @@ def _preset(task: str, randomised: bool) -> tuple[FirstOrderConfig, DynamicsConf
         # environments: windows are as many as there after four times the steps. Updates per step are as published.
         hidden = (256, 128) if task == "humanoid" else (128, 64, 32)
         loop = FirstOrderConfig(16, 16, hidden=hidden, lr=2e-3, tail="bootstrap", critic=CriticConfig())
+        if task in ("ant", "half_cheetah"):  # without it they soon lose what they have learned
+            loop = replace(loop, adjoint_clip=50.0)
+        if task == "ant":  # noise that is new at every step only shakes it where it stands
+            loop = replace(loop, exploration_memory=0.8)
         return loop, DynamicsConfig(updates=32, prefill=4000, initial_updates=1000, capacity=500_000)
     first_order = FirstOrderConfig(hidden=(64, 64), lr=2e-3, tail="bootstrap", critic=CriticConfig(), measure_every=10)
     return first_order, DynamicsConfig(hidden=(128, 128), batch=256, prefill=6400, initial_updates=500)
