@@ -12,7 +12,8 @@ import torch
 from dbp_training.algorithms import ALGORITHMS, dmo
 from dbp_training.env import Env, Memory
 from dbp_training.evaluate import evaluate, roll_episodes
-from dbp_training.first_order import FirstOrderConfig, FirstOrderTrainer
+from dbp_training.first_order import FirstOrderTrainer
+from dbp_training.first_order_config import FirstOrderConfig
 from dbp_training.gradient import Analytic, Decoupled
 from dbp_training.tasks.arm_reach import DDQ_MAX, DQ, DQ_MAX, HOME, Q_MAX, Q_MIN, ArmReach, Q, flange_position
 from dbp_training.tasks.navigation import Navigation

@@ -11,7 +11,8 @@ from dbp_policy.errors import DbpError
 from dbp_training.algorithms import shac
 from dbp_training.critic import Critic, CriticConfig
 from dbp_training.env import Env
-from dbp_training.first_order import FirstOrderConfig, FirstOrderTrainer
+from dbp_training.first_order import FirstOrderTrainer
+from dbp_training.first_order_config import FirstOrderConfig
 from dbp_training.gradient import Analytic
 from dbp_training.gradient.quality import gradient_quality
 from dbp_training.returns import window_returns

@@ -14,7 +14,8 @@ import torch
 from dbp_policy.errors import DbpError
 from dbp_training.dynamics import DynamicsConfig
 from dbp_training.env import Env, Memory, Transition
-from dbp_training.first_order import FirstOrderConfig, FirstOrderTrainer
+from dbp_training.first_order import FirstOrderTrainer
+from dbp_training.first_order_config import FirstOrderConfig
 from dbp_training.gradient import Analytic, Decoupled, GradientSource, Imagined, carry, clip_adjoint, swap
 from dbp_training.tasks.go2_walk import Go2Walk
 
