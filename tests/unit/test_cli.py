@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -72,3 +73,12 @@ def test_a_program_without_an_output_ends_as_any_other():
     code = "import sys; from dbp_policy.errors import run_main; sys.exit(run_main(lambda: print('x') or 3))"
     ended = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (3, "")
+
+
+@pytest.mark.parametrize("unbuffered", [["-u"], []], ids=["unbuffered", "buffered"])
+def test_a_line_is_one_write_so_that_those_of_several_processes_do_not_mix(unbuffered):
+    code = "import sys; from dbp_policy.errors import say; say('one line', sys.stderr); say('another', sys.stderr)"
+    hears, says = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)  # a message for each write
+    with hears, says:
+        subprocess.run([sys.executable, *unbuffered, "-c", code], stderr=says, check=True)
+        assert [hears.recv(100), hears.recv(100)] == [b"one line\n", b"another\n"]

@@ -17,12 +17,18 @@ class DbpError(RuntimeError):
 def say(text: str, file: TextIO | None = None) -> None:
     """Prints a line at once, if somebody takes it: a full disk or a closed terminal ends no process of the stack.
 
+    In one write, so that the lines of several processes stay lines (torchrun starts its own without a buffer).
+
     Args:
         text: The line.
         file: Where to; None for stdout.
     """
+    file = file or sys.stdout
+    if file is None:  # a process that was started without
+        return
     with contextlib.suppress(OSError):
-        print(text, file=file, flush=True)
+        file.write(f"{text}\n")
+        file.flush()
 
 
 def run_main(main: Callable[[], int | None]) -> int:
