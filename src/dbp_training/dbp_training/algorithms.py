@@ -97,7 +97,7 @@ def _preset(task: str, randomised: bool) -> tuple[FirstOrderConfig, DynamicsConf
         # environments: windows are as many as there after four times the steps. Updates per step are as published.
         hidden = (256, 128) if task == "humanoid" else (128, 64, 32)
         loop = FirstOrderConfig(16, 16, hidden=hidden, lr=2e-3, tail="bootstrap", critic=CriticConfig())
-        if task == "half_cheetah":  # without a bound it loses again what it has learned
+        if task == "half_cheetah":  # with a bound most seeds keep what they have learned
             loop = replace(loop, adjoint_clip=50.0)
         if task == "ant":  # Noise that is new at every step only shakes it where it stands. Over 100 steps (0.99) the
             # fall that its haste costs once in a thousand counts too little.
