@@ -56,8 +56,19 @@ def test_a_missing_lowstate_makes_the_tick_late_and_not_the_answer(loop):
     ],
 )
 def test_the_guard_scales_the_velocity(loop, status, share):
-    feed(loop, status, range(1000, 1050, 2))
+    feed(loop, status, range(1000, 1600, 2))
     np.testing.assert_allclose(loop.command, share * WANTED)
+
+
+def test_the_command_waits_until_the_guard_has_blended_the_policy_in(loop):
+    standing = replace(WALKING, mode=Mode.STANDING)
+    for begin in (1000, 3000):  # each time anew
+        feed(loop, standing, range(begin, begin + 1000, 2))
+        granted = begin + 1000
+        feed(loop, WALKING, range(granted, granted + 500, 2))
+        assert not loop.command.any(), "the motors get a mixture until half a second has passed"
+        feed(loop, WALKING, range(granted + 500, granted + 520, 2))
+        np.testing.assert_array_equal(loop.command, WANTED)
 
 
 @pytest.mark.parametrize("velocity, diverged", [(3.9, False), (4.1, True), (np.nan, True)])

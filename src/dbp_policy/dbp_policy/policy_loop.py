@@ -9,6 +9,7 @@ import numpy as np
 
 from dbp_policy.errors import DbpError
 from dbp_policy.estimation.estimator import Estimate, Estimator
+from dbp_policy.guard.guard import BLEND_TIME
 from dbp_policy.policy_tick import PolicyTick
 from dbp_policy.runner import Runner
 from dbp_policy.types import GuardStatus, JointTarget, Mode, RobotState
@@ -50,6 +51,7 @@ class PolicyLoop:
         self._velocity_command = velocity_command
         self._estimator = Estimator() if estimate else None
         self._mode = Mode.DAMPING
+        self._granted = 0.0
         self.estimate: Estimate | None = None
         self.driven = Driven(0, np.zeros(3), "")
         """The velocity command of the last policy tick."""
@@ -89,12 +91,14 @@ class PolicyLoop:
 
         That the answers come is how the guard knows that this side works. Outside the guard's policy mode the policy
         runs all the same, with zero command, so that its targets are fresh when the operator starts it; it begins a new
-        episode when the mode is entered.
+        episode when the mode is entered. The command stays zero until the guard has blended the policy in: until then
+        the motors get a mixture of its targets and the stand, which no policy has trained to do more with than stand.
         """
         if self._estimator is not None:
             self.estimate = self._estimator.update(state)
         if status.mode == Mode.POLICY != self._mode:
             self._reset()
+            self._granted = now
         self._mode = status.mode
         self._lowstates.append(state.tick_ms)
         if self._is_due(state.tick_ms) or self._target is None:
@@ -113,7 +117,8 @@ class PolicyLoop:
 
     def _tick(self, state: RobotState, status: GuardStatus, now: float) -> JointTarget:
         share = min(status.speed_scale, 1.0) if status.speed_scale > 0.0 else 0.0  # also for NaN
-        command, source = self._velocity_command(now, status.mode != Mode.POLICY or share == 0.0)
+        blended = status.mode == Mode.POLICY and now - self._granted >= BLEND_TIME[Mode.POLICY]
+        command, source = self._velocity_command(now, not blended or share == 0.0)
         self.driven = Driven(state.tick_ms, share * command, source)
         self.ticks += 1
         velocity_body = np.zeros(3) if self.estimate is None else self.estimate.velocity_body
