@@ -69,13 +69,15 @@ class MujocoBatch:
         self.qpos, self.qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._defaults = self._batch.state[0].copy()
         self._fields: dict[str, np.ndarray] = {}
+        self._warnings = self._count_warnings()
 
     def step(self, controls: np.ndarray) -> np.ndarray:
-        before = self._warnings()
+        before = self._warnings
         self._batch.rollout(controls.shape[1], controls, record=())
-        return self._warnings() != before
+        self._warnings = self._count_warnings()
+        return self._warnings != before
 
-    def _warnings(self) -> np.ndarray:
+    def _count_warnings(self) -> np.ndarray:
         return self._batch.warning[..., 1].sum(axis=1)
 
     def reset(self, sims: np.ndarray) -> None:

@@ -45,7 +45,7 @@ class Args:
     """Of the simulator."""
     envs: int = 256
     """Environments beside the bare simulator; the training has its own number."""
-    rounds: int = 12
+    rounds: int = 30
     """Turns of environments and simulator."""
     windows: int = 20
     """Of the training."""
