@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from guard_rig import L2_B, PERIOD, Rig, is_damping
 
@@ -76,6 +78,12 @@ class Witness:
     def run(self, steps: int) -> None:
         for _ in range(steps):
             self.step()
+
+    def stop(self) -> None:
+        """The end of the guard's process, which latches between two steps."""
+        self.rig.guard.stop(self.rig.now)
+        self._latched_at = self.rig.now
+        self._status = replace(self._status, latched=True)
 
     def _hear(self, output: GuardOutput, heard: GuardInput, came: bool, elapsed: float) -> None:
         self._before, self._state = self._state, output.state or self._state

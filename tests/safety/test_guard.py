@@ -371,6 +371,7 @@ def test_a_command_that_fails_the_last_check_is_never_published(rig, monkeypatch
     monkeypatch.setattr("dbp_policy.guard.guard.command_allowed", lambda *_: False)
     output = rig.step()
     assert is_damping(output) and output.status.latched and "command_unsafe" in rig.step().status.faults
+    assert rig.step(Request.RESET, request_age=0.1).status.latched, "pressed before, arrived after it"
 
 
 def test_a_policys_command_out_of_reach_settles(rig, monkeypatch):

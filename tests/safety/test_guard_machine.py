@@ -94,7 +94,7 @@ class GuardMachine(RuleBasedStateMachine):
 
     @rule()
     def end_the_process(self):
-        self.rig.guard.stop(self.rig.now)
+        self.witness.stop()
         assert self.witness.step().status.latched
 
     # Who else stops or commands the motors

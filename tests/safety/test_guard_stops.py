@@ -119,6 +119,18 @@ def test_a_reset_counts_if_it_came_after_what_latched(rig):
     assert not rig.step(Request.RESET).status.latched
 
 
+@pytest.mark.parametrize("latched_before", [False, True])
+def test_a_reset_pressed_before_the_process_was_ended_does_not_undo_that(rig, latched_before):
+    rig.run(1.0)
+    if latched_before:
+        rig.step(Request.ESTOP)
+        rig.run(0.5)
+    rig.guard.stop(rig.now)
+    assert rig.step(Request.RESET, request_age=0.3).status.latched
+    assert rig.run(0.1).status.latched
+    assert not rig.step(Request.RESET, request_age=0.05).status.latched
+
+
 def test_after_a_reset_it_takes_an_action_that_came_after_it(rig):
     rig.to(Mode.STANDING)
     rig.step(Request.ESTOP)

@@ -139,6 +139,7 @@ class Guard:
     def stop(self, now: float) -> None:
         """Damps at once and latches; the process calls it before it ends."""
         self._change_mode(self._modes.stop, now)
+        self._latched_at = now
         self._cause = ("estop",)
 
     @property
