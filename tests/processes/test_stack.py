@@ -1,5 +1,7 @@
 """The real processes on real DDS and real ROS: what the stack does when it is driven, stopped, and partly killed."""
 
+import signal
+
 import numpy as np
 from nav_msgs.msg import Odometry
 from running_stack import RunningStack, repeat_if_stalled
@@ -7,7 +9,7 @@ from sensor_msgs.msg import Joy
 
 from dbp_bringup.report import FALLEN_UP_Z, KP, rate
 from dbp_bringup.robot import local_channel
-from dbp_policy import go2
+from dbp_policy import clock, go2
 from dbp_policy.clock import now
 from dbp_policy.operator import ask_guard
 from dbp_policy.types import Mode, Request
@@ -47,6 +49,24 @@ def test_killing_the_policy_while_walking_ends_in_damping_and_the_robot_does_not
     damping = (recorded.lowcmd[:, KP] == 0).all(axis=1)
     first = recorded.lowcmd_t[(recorded.lowcmd_t > killed) & damping][0]
     assert first - killed < 2.0 and damping[recorded.lowcmd_t > first].all(), "damped, and from then on only that"
+
+
+@repeat_if_stalled
+def test_a_connection_that_goes_while_walking_ends_in_damping():
+    """What a launch file has started over a remote shell all gets SIGHUP at once when that goes."""
+    with RunningStack() as stack:
+        stack.walk()
+        stack.session.walk(FORWARD, 2.0)
+        gone = now()
+        for name in ("policy_node", "standby", "guard"):
+            stack.kill(name, signal.SIGHUP)
+        clock.sleep(3.0)
+        recorded = stack.recorded()
+    commands, times = recorded.lowcmd[recorded.lowcmd_t > gone], recorded.lowcmd_t[recorded.lowcmd_t > gone]
+    damping = (commands[:, KP] == 0).all(axis=1)
+    first = times[damping][0]
+    assert first - gone < 0.1 and damping[times > first].all() and times[-1] - first > 0.9, "damped for a second"
+    assert truth_since(recorded, gone)[:, 8].min() > FALLEN_UP_Z, "the robot flipped"
 
 
 @repeat_if_stalled

@@ -40,7 +40,7 @@ def started(monkeypatch, tmp_path):
     monkeypatch.setattr(process, "Participant", Participant)
     monkeypatch.setattr(process, "MotionSwitcherClient", lambda participant: "switcher")
     monkeypatch.setattr(process, "SportClient", lambda participant: "sport")
-    monkeypatch.setattr(process.signal, "signal", lambda number, action: made.setdefault("signals", []).append(number))
+    monkeypatch.setattr(process, "on_ending", lambda action: made.update(on_ending=action))
     monkeypatch.setattr(process.realtime, "take_priority", lambda priority: "no priority")
     monkeypatch.setattr(process.realtime, "lock_memory", lambda: "")
     monkeypatch.setattr(process.realtime, "quiet_collector", lambda collect_garbage: made.update(gc=collect_garbage))
@@ -60,7 +60,7 @@ def started(monkeypatch, tmp_path):
 def test_it_starts_says_what_is_not_permitted_and_runs(started, capsys):
     made = started()
     assert made["code"] == 0 and made["ran"] and made["gc"] is False and made["release"] is True
-    assert made["where"] == ("lo", 1) and len(made["signals"]) == 2
+    assert made["where"] == ("lo", 1) and made["on_ending"].__name__ == "stop"
     robot, guard, standby, _, nose_down = made["parts"]
     assert robot.commands == "writer of rt/lowcmd" and robot.lowstates == "reader of rt/lowstate"
     assert standby is not None and nose_down == 0.0

@@ -213,7 +213,7 @@ def test_it_starts_or_refuses_a_network_in_one_line(monkeypatch, tmp_path, capsy
 
     monkeypatch.setattr(standby_process, "StandbyProcess", Process)
     monkeypatch.setattr(standby_process, "Participant", Participant)
-    monkeypatch.setattr(standby_process.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(standby_process, "on_ending", lambda action: made.update(on_ending=action))
     monkeypatch.setattr(standby_process.realtime, "take_priority", lambda priority: "no priority")
     monkeypatch.setattr(standby_process.realtime, "lock_memory", lambda: "")
     monkeypatch.setattr(standby_process.realtime, "quiet_collector", lambda collect_garbage: made.update(gc=0))
@@ -223,6 +223,7 @@ def test_it_starts_or_refuses_a_network_in_one_line(monkeypatch, tmp_path, capsy
         assert made == {} and capsys.readouterr().err.startswith("error: ")
         return
     assert made["ran"] and "gc" in made and made["writer"] == "rt/lowcmd"
+    assert made["on_ending"].__name__ == "stop"
     assert isinstance(made["link"], local_link.Link)
     made["link"].close()
     assert capsys.readouterr().out == "standby: ready\nstandby: no priority\n"

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from dbp_policy import stop_request
-from dbp_policy.stop_request import StopRequest
+from dbp_policy.stop_request import ENDING, StopRequest
 
 
 def returns(action, interruption) -> bool:
@@ -50,13 +50,25 @@ def test_who_waits_sleeps_unless_asked_already(monkeypatch):
     assert stop.wait(0.5) and slept == [0.5]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_ask(number):
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        stop = StopRequest().on_signals()
-        os.kill(os.getpid(), number)
-        assert stop.asked
-    finally:
-        for n, handler in before.items():
-            signal.signal(n, handler)
+@pytest.fixture
+def as_before():
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_signals_ask(as_before, number):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as it is outside of nohup
+    stop = StopRequest().on_signals()
+    os.kill(os.getpid(), number)
+    assert stop.asked
+
+
+def test_one_started_with_nohup_outlives_its_terminal(as_before):
+    for number in ENDING:  # a shell's background ignores Ctrl-C, which must not make a guard deaf
+        signal.signal(number, signal.SIG_IGN)
+    stop = StopRequest().on_signals()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert not stop.asked and signal.getsignal(signal.SIGINT) == stop.ask

@@ -18,6 +18,7 @@ from dbp_policy.estop_client import Endpoint
 from dbp_policy.estop_key import make_key, read_key
 from dbp_policy.estop_records import PORT, check_name
 from dbp_policy.keyboard import Keyboard
+from dbp_policy.stop_request import ENDING, on_ending
 
 STOP_KEYS, RELEASE_KEY = " \n\r", "r"
 HELP = "keys:  space or Enter STOP   r release (the guard stays latched until reset)   Ctrl-C stop and leave"
@@ -129,9 +130,7 @@ def run(args: Args) -> int:
         raise DbpError("expected --guard HOST[:PORT], --name NAME and --key FILE, or --make-key FILE")
     endpoint = Endpoint(check_name(args.name), read_key(args.key))
     wire = Wire(guard_address(args.guard))
-    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in ends:
-        signal.signal(number, signal.default_int_handler)
+    on_ending(signal.default_int_handler)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             if sys.stdin.isatty():
@@ -141,7 +140,7 @@ def run(args: Args) -> int:
             print(f"{args.name}: no terminal, so no keys; checking in until ended", flush=True)
             serve(endpoint, wire, None)
     finally:
-        for number in ends:  # the stop is said to its end
+        for number in ENDING:  # the stop is said to its end
             signal.signal(number, signal.SIG_IGN)
         heard = leave(endpoint, wire)
     print("\nleft: " + ("the guard has heard the stop" if heard else "the guard did not answer; it stops the robot"))

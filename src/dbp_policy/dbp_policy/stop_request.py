@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
 from dbp_policy import clock
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""Signals that ask a process to end: Ctrl-C, `kill`, a terminal or connection that has gone, and Ctrl-\\. Unhandled,
+each ends it on the spot, without a last damping."""
+
+
+def on_ending(handler: Callable) -> None:
+    """Has `handler` called for each signal of `ENDING`; one started with nohup stays deaf to the terminal's end."""
+    for number in ENDING:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 class StopRequest:
@@ -23,9 +35,8 @@ class StopRequest:
         self.asked = True
 
     def on_signals(self) -> StopRequest:
-        """Asks on Ctrl-C and on SIGTERM; itself."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self.ask)
+        """Asks on every signal of `ENDING`; itself."""
+        on_ending(self.ask)
         return self
 
     def wait(self, seconds: float) -> bool:

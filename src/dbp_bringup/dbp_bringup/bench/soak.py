@@ -22,7 +22,7 @@ from dbp_policy.cli import parse
 from dbp_policy.errors import DbpError
 from dbp_policy.files import check_folder_of, write_json
 from dbp_policy.onnx_policy import load_runner
-from dbp_policy.stop_request import StopRequest
+from dbp_policy.stop_request import StopRequest, on_ending
 from dbp_policy.unitree.network import SIMULATION_DOMAIN
 
 SAMPLE_PERIOD = 10.0
@@ -75,8 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     clock.slow_down(args.real_time_factor)
     contract = load_runner(args.policy or paths.models_dir() / "go2_walk.onnx").contract
     commands = wander(contract.command_min, contract.command_max, args.seed)
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where it was started in the background, deaf to Ctrl-C
-        signal.signal(number, signal.default_int_handler)
+    on_ending(signal.default_int_handler)  # also where it was started in the background, deaf to Ctrl-C
     if args.core is not None:
         _pin(args.core)
     with (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from dbp_policy import clock, paths, realtime
 from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now
 from dbp_policy.errors import DbpError, run_main, say
-from dbp_policy.stop_request import StopRequest
+from dbp_policy.stop_request import StopRequest, on_ending
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import motion_switcher_server
@@ -158,8 +157,7 @@ def main() -> int:
         args = parse(Args, "dbp robot")
         realtime.take_priority(_PRIORITY)  # DDS's threads inherit it
         process = RobotProcess(args)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, process.stop)
+        on_ending(process.stop)
         realtime.lock_memory()  # a page of a program's file that is read anew holds everything up
         realtime.quiet_collector(collect_garbage=True)
         say(f"robot: ready on domain {args.domain}, {args.network_interface}")

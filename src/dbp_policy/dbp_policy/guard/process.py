@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from dbp_policy.errors import run_main, say
 from dbp_policy.estop_records import PORT
 from dbp_policy.guard.endpoint_socket import RemoteStops
 from dbp_policy.guard.loop import GuardLoop
+from dbp_policy.stop_request import on_ending
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant
 from dbp_policy.unitree.motion_switcher import MotionSwitcherClient
@@ -86,8 +86,7 @@ def main() -> int:
             stops,
             go2.POSTURES[args.posture],
         )
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, loop.stop)
+        on_ending(loop.stop)
         if not loop.take_over(args.release_sport_mode):
             return 0
         limits.append(realtime.lock_memory())

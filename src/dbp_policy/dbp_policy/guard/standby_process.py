@@ -16,7 +16,7 @@ from dbp_policy.cli import parse
 from dbp_policy.clock import Ticker, now
 from dbp_policy.errors import run_main, say
 from dbp_policy.guard.standby import Standby
-from dbp_policy.stop_request import StopRequest
+from dbp_policy.stop_request import StopRequest, on_ending
 from dbp_policy.types import Beat, damping_command
 from dbp_policy.unitree import interfaces, network, sdk, wire
 from dbp_policy.unitree.channels import Participant, RawWriter
@@ -130,8 +130,7 @@ def main() -> int:
         limits = [realtime.take_priority(_PRIORITY), realtime.lock_memory()]
         writer = Participant(args.network_interface, args.domain).writer(wire.LOWCMD_TOPIC)
         process = StandbyProcess(writer, local_link.Link(args.runtime_dir, local_link.STANDBY_SOCKET))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, process.stop)
+        on_ending(process.stop)
         realtime.quiet_collector(collect_garbage=False)
         say("\n".join(["standby: ready", *(f"standby: {limit}" for limit in limits if limit)]))
         process.run()
