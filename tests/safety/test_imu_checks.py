@@ -169,6 +169,12 @@ def test_exact_gravity_needs_no_tolerance(monkeypatch):
     assert gravity(about((1, 0, 0), 1e-3), UP) == ["imu_gravity"]
 
 
+def test_a_mean_of_nothing_ends_no_guard():
+    watch = GravityWatch()
+    for sign in (1.0, -1.0):
+        assert list(watch.update(RobotState(acc_body=sign * UP), True)) == []
+
+
 def test_gravity_is_judged_by_the_mean():
     """All readings alike at first; after the fiftieth each new one counts for a fiftieth of the rest."""
     aslant = go2.GRAVITY * np.array([0.0, np.sin(0.6), np.cos(0.6)])

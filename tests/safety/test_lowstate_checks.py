@@ -240,6 +240,36 @@ def test_how_far_back_a_tick_is_a_restart(ahead, taken, restarted):
     assert heard == ([] if taken else ["lowstate_late"]), "what is taken is a sign of life"
 
 
+@pytest.mark.parametrize(
+    "silent, advanced_ms, restarted",
+    [
+        (0.002, 1, False),
+        (5.05, 1, False),
+        (5.06, 1, True),
+        (500.0, 490000, False),
+        (500.0, 489999, True),
+        (1200.0, 1183000, False),
+        (1200.0, 1182999, True),
+        (1200.0, 299982, True),
+    ],
+)
+def test_how_far_behind_our_clock_a_tick_is_a_restart(silent, advanced_ms, restarted):
+    """One that was switched off with the cable out, and runs longer by now than it did before: 5 s and 1 % are left."""
+    watch = LowstateWatch()
+    list(watch.update([replace(STATE, stamp=0.0)], 0, 0.0))
+    after = replace(STATE, tick_ms=STATE.tick_ms + advanced_ms, stamp=silent)
+    assert list(watch.update([after], 0, PERIOD)) == ["lowstate_restarted"] * restarted
+    assert watch.state is after
+
+
+def test_a_tick_ahead_of_our_clock_or_of_a_time_unknown():
+    watch = LowstateWatch()
+    list(watch.update([STATE], 0, 0.0))
+    assert not list(watch.update([replace(STATE, tick_ms=STATE.tick_ms + 10**6)], 0, PERIOD)), "a fast one is none"
+    unknown = replace(STATE, tick_ms=STATE.tick_ms + 10**6 + 2, stamp=np.nan)
+    assert list(watch.update([unknown], 0, 2 * PERIOD)) == ["lowstate_restarted"]
+
+
 def test_of_several_at_once_the_newest_is_taken():
     watch = LowstateWatch()
     assert not list(watch.update([replace(STATE, tick_ms=t) for t in (10, 14, 12)], 0, 0.0))

@@ -7,7 +7,7 @@ import pytest
 
 from dbp_policy import go2
 from dbp_policy.errors import DbpError
-from dbp_policy.guard.take_over import LYING_TIME, RIVAL_TIMEOUT, TakeOver
+from dbp_policy.guard.take_over import LYING_TIME, RIVAL_TIMEOUT, STATE_MAX_AGE, TakeOver
 from dbp_policy.types import RobotState
 
 LOOK = 1.0 / 32.0  # exact in binary
@@ -141,10 +141,27 @@ def test_the_second_begins_anew_with_every_movement():
         assert not any(bench.run(LYING_TIME - LOOK)) and not bench.step(state=MOVING)
 
 
-def test_between_two_lowstates_the_last_one_holds():
+def test_between_two_lowstates_the_last_one_holds_for_a_tenth_of_a_second():
+    bench = Bench()
+    for _ in range(8):  # 8 x 4 looks are a second
+        assert not bench.step() and not any(bench.run(3 * LOOK, state=None))
+    assert bench.step()
+
+
+def test_a_robot_that_is_not_heard_is_not_released():
+    """It may have been stood up meanwhile."""
     bench = Bench()
     bench.step()
-    assert not any(bench.run(LYING_TIME - LOOK, state=None)) and bench.step(state=None)
+    assert not any(bench.run(10.0, state=None)) and bench.switcher.mode == "normal"
+    assert not any(bench.run(LYING_TIME)) and bench.step(), "the second begins anew with the first that comes again"
+
+
+@pytest.mark.parametrize("age, holds", [(STATE_MAX_AGE, True), (STATE_MAX_AGE + 1e-4, False), (np.nan, False)])
+def test_how_old_a_lowstate_may_be(age, holds):
+    decision = TakeOver(Switcher("normal"), Sport(), True, 0.0, False)
+    assert not decision.step(LYING, 0, 0, 0.0)
+    assert not decision.step(None, 0, 0, age) and not decision.step(LYING, 0, 0, LYING_TIME)
+    assert decision.step(LYING, 0, 0, LYING_TIME + 1e-6) == holds
 
 
 def test_without_a_robot_it_waits_and_says_for_what():

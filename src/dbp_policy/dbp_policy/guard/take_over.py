@@ -13,6 +13,8 @@ from dbp_policy.types import RobotState
 
 LYING_TIME = 1.0
 """How long the robot has to lie still before its sport mode is released [s]: released earlier it drops the rest."""
+STATE_MAX_AGE = 0.1
+"""A lowstate older than this tells nothing of how the robot lies now [s]; one is due every 2 ms."""
 RIVAL_TIMEOUT = 12.0
 """How long another writer of rt/lowcmd may take to leave [s]: DDS misses one that was killed after 10 s."""
 
@@ -52,6 +54,8 @@ class TakeOver:
         self._release = release
         self._look_only = look_only
         self._state: RobotState | None = None
+        self._heard = now
+        """When it came."""
         self._moved = now
         self._released = False
         self._rival_since: float | None = None
@@ -70,8 +74,9 @@ class TakeOver:
         Raises:
             DbpError: A sport mode is active and must not be released, or another writer of rt/lowcmd does not leave.
         """
-        self._state = state or self._state
-        if self._state is None or not _lies_still(self._state):
+        if state is not None:
+            self._state, self._heard = state, now
+        if self._state is None or not now - self._heard <= STATE_MAX_AGE or not _lies_still(self._state):
             self._moved = now
         if self._look_only and self._state is not None:
             return True

@@ -20,6 +20,10 @@ so damping is on the wire within 20 ms (Franka's FCI stops its arms after a gap 
 TICK_RESTART_MS = 1000
 """A tick this far back is a restarted robot, a smaller step back a reordered message [ms]."""
 
+TICK_LOST, TICK_DRIFT = 5.0, 0.01
+"""After a silence the tick may be behind our clock by 5 s and a share of the silence; one further behind is of a robot
+that was switched off meanwhile, and runs longer by now than it did before [s], [1]. A Go2 takes longer to start."""
+
 CORRUPT_IN_A_ROW = 3
 """Payloads with a wrong length or checksum and no good one between."""
 

@@ -74,8 +74,9 @@ class GravityWatch:
         self._acc = self._acc + max(_SMOOTHING, 1.0 / self._still) * (state.acc_body - self._acc)
         x, y, z = self._acc.tolist()
         up_x, up_y, up_z = up_body(state.quat_wxyz)
-        cosine = (x * up_x + y * up_y + z * up_z) / math.sqrt(x * x + y * y + z * z)
-        if self._still * _SMOOTHING >= 1.0 and not cosine >= math.cos(t.GRAVITY_ANGLE):
+        # cos(angle) |acc| >= cos(limit) |acc|, not divided by a norm that can be 0
+        aligned = x * up_x + y * up_y + z * up_z >= math.cos(t.GRAVITY_ANGLE) * math.sqrt(x * x + y * y + z * z)
+        if self._still * _SMOOTHING >= 1.0 and not aligned:
             yield "imu_gravity"
 
 

@@ -38,9 +38,9 @@ class LowstateWatch:
         previous = self.state
         for state in states:
             ahead = None if self.state is None else state.tick_ms - self.state.tick_ms
-            if ahead is None or ahead > 0:
+            if ahead is None or 0 < ahead and not _lost_time(self.state, state):
                 self.state = state
-            elif ahead < -t.TICK_RESTART_MS:
+            elif ahead > 0 or ahead < -t.TICK_RESTART_MS:
                 self.state = state
                 yield "lowstate_restarted"
         self._corrupt = corrupt if states else self._corrupt + corrupt
@@ -51,6 +51,13 @@ class LowstateWatch:
             yield "lowstate_stale"
         elif silent > t.LOWSTATE_LATE:
             yield "lowstate_late"
+
+
+def _lost_time(before: RobotState, after: RobotState) -> bool:
+    """Whether the robot's clock advanced by less than ours while nothing came: it stood, and began anew since."""
+    silent = after.stamp - before.stamp
+    lost = silent - 1e-3 * (after.tick_ms - before.tick_ms)
+    return not lost <= t.TICK_LOST + t.TICK_DRIFT * silent
 
 
 class FrozenWatch:
