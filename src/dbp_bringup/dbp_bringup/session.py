@@ -127,18 +127,37 @@ class Session:
         names = self.diagnostics["faults"].split(",")
         return worst(n for n in names if n in FAULTS) < Severity.SETTLE
 
-    def ask(self, service: str) -> tuple[bool, str]:
+    def ask(self, service: str, give_up: Callable[[], bool] = lambda: False) -> tuple[bool, str]:
         """Calls one of the node's Trigger services; whether it was granted, and the mode or the reason against it.
 
+        Args:
+            service: Its name.
+            give_up: Whether to wait no longer; asked again and again.
+
         Raises:
-            DbpError: Nobody answers.
+            DbpError: Nobody answers, or it was given up.
         """
         client = self._node.create_client(Trigger, service)
-        self.spin_until(client.service_is_ready, SERVICE_TIMEOUT, f"the service {service}")
-        future = client.call_async(Trigger.Request())
-        self.spin_until(future.done, SERVICE_TIMEOUT, f"an answer of {service}")
-        self._node.destroy_client(client)
+        try:
+            self._wait_for(client.service_is_ready, give_up, f"the service {service}")
+            future = client.call_async(Trigger.Request())
+            self._wait_for(future.done, give_up, f"an answer of {service}")
+        finally:
+            # Else ROS goes on delivering a request that nobody waits for: over a link that was gone, seconds later.
+            self._node.destroy_client(client)
         return future.result().success, future.result().message
+
+    def _wait_for(self, reached: Callable[[], bool], give_up: Callable[[], bool], what: str) -> None:
+        given_up = False
+
+        def over() -> bool:
+            nonlocal given_up
+            given_up = given_up or give_up()
+            return given_up or reached()
+
+        self.spin_until(over, SERVICE_TIMEOUT, what)
+        if given_up and not reached():
+            raise DbpError(f"did not wait for {what}")
 
     def demand(self, service: str, mode: str, timeout: float = 8.0) -> None:
         """Asks for something and waits for the mode it leads to.

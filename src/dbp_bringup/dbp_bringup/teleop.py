@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,8 @@ STEP = {
 }
 """What a key adds to vx, vy, wz [m/s, m/s, rad/s]."""
 
-SERVICE = {"1": "stand_up", "2": "start", "3": "sit_down", "x": "estop", "r": "reset"}
+STOP = "x"
+SERVICE = {"1": "stand_up", "2": "start", "3": "sit_down", STOP: "estop", "r": "reset"}
 LIMIT = np.array([0.6, 0.6, 1.0])
 KEY_TIMEOUT = 5.0
 """The velocity returns to zero this long after the last driving key [s]: a terminal does not tell whether anybody sits
@@ -67,23 +68,55 @@ class Driver:
         return bool(self.velocity.any()) or now - self._touched < HOLD
 
 
-def ask(session: Session, service: str, runtime_dir: Path) -> str:
-    """Asks for a service and says what came of it; a stop goes to the guard itself first, past ROS."""
+def ask(session: Session, service: str, runtime_dir: Path | None, give_up: Callable[[], bool] = lambda: False) -> str:
+    """Asks for a service and says what came of it.
+
+    Args:
+        session: With the stack.
+        service: Which.
+        runtime_dir: Folder of the stack's local sockets, by which a stop goes to the guard itself first, past ROS;
+            None if the stack need not be the one on this host.
+        give_up: Whether to wait no longer; asked again and again.
+    """
     try:
-        if service == "estop":
+        if service == "estop" and runtime_dir is not None:
             with contextlib.suppress(DbpError):  # no guard on this host: through ROS, then
                 return ask_guard(runtime_dir, Request.ESTOP).mode_name + ", latched"
-        return session.ask(service)[1]
+        return session.ask(service, give_up)[1]
     except DbpError as error:
         return f"FAILED, {error}"
 
 
-def drive(session: Session, runtime_dir: Path, watch: Callable[[], None] = lambda: None) -> None:
+def serve(session: Session, service: str, runtime_dir: Path | None, keys: Callable[[], Iterable[str]]) -> Iterator[str]:
+    """Asks for a service, and for a stop as soon as that key is pressed meanwhile; what came of each, to be shown.
+
+    A key typed ahead would count seconds later as if it were pressed then: all others are thrown away.
+
+    Args:
+        session: With the stack.
+        service: Which.
+        runtime_dir: As of `ask`.
+        keys: The keys pressed since its last call.
+    """
+    asked: str | None = service
+    while asked is not None:
+        stop = False
+
+        def stop_pressed() -> bool:
+            nonlocal stop
+            stop = stop or STOP in keys()
+            return stop
+
+        yield f"{asked}: {ask(session, asked, runtime_dir, stop_pressed)}"
+        asked = SERVICE[STOP] if stop_pressed() else None
+
+
+def drive(session: Session, runtime_dir: Path | None, watch: Callable[[], None] = lambda: None) -> None:
     """Drives by keys until Ctrl-C.
 
     Args:
         session: Has to publish as teleop.
-        runtime_dir: Folder of the stack's local sockets: a stop goes that way first.
+        runtime_dir: As of `ask`.
         watch: Called again and again, to raise if the stack has died.
     """
     driver = Driver()
@@ -93,8 +126,8 @@ def drive(session: Session, runtime_dir: Path, watch: Callable[[], None] = lambd
             watch()
             for key in keyboard.keys():
                 service = driver.press(key, now())
-                if service:
-                    print(f"\r\033[K{service}: {ask(session, service, runtime_dir)}")
+                for answer in serve(session, service, runtime_dir, keyboard.keys) if service else ():
+                    print(f"\r\033[K{answer}")
             if driver.in_charge(now()):
                 session.drive(driver.velocity)
             session.spin(COMMAND_PERIOD)
@@ -111,8 +144,14 @@ class Args:
     """Reach a stack on another host, as started by `dbp real`; otherwise ROS stays on this one."""
     namespace: str | None = None
     """The stack's ROS namespace, such as robot1."""
-    runtime_dir: Path = field(default_factory=paths.runtime_dir)
-    """Folder of the stack's local sockets, if it runs on this host: a stop goes that way first."""
+    runtime_dir: Path | None = None
+    """Folder of the stack's local sockets, if it runs on this host: a stop goes that way first, past ROS. Without
+    --network and --namespace it is where `./dbp sim` and `./dbp real` put it."""
+
+    def way_past_ros(self) -> Path | None:
+        """The folder for `ask`: not that of another stack which happens to run on this host."""
+        anywhere = self.network or self.namespace
+        return self.runtime_dir or (None if anywhere else paths.runtime_dir())
 
 
 def main() -> int:
@@ -123,7 +162,7 @@ def main() -> int:
         if not args.network:
             os.environ.update(local_discovery(os.environ.get("ROS_DISTRO")))
         with Session("cmd_vel_teleop", namespace=args.namespace) as session:
-            drive(session, args.runtime_dir)
+            drive(session, args.way_past_ros())
         return 0
 
     return run_main(body)
