@@ -190,6 +190,10 @@ EQUIVALENT = (
         "no lowstate is the one or the other",
     ),
     Equivalent(
+        Change("guard/take_over.py", "TakeOver.__init__", "self._heard = now", "self._heard = None"),
+        "it is only read once there is a lowstate, which sets it",
+    ),
+    Equivalent(
         Change("guard/take_over.py", "TakeOver.__init__", "self._released = False", "self._released = None"),
         _TRUTH,
     ),
